@@ -1,0 +1,66 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "shm-array.h"
+#include "shm-mapping-private.h"
+
+G_BEGIN_DECLS
+
+/* As many as numpy 1 has. */
+#define SHM_ARRAY_MAX_DIMS 32
+
+struct _ShmArray
+{
+  GObject parent_instance;
+
+  ShmMapping *mapping;
+  guint8 *data;
+  ShmDtype dtype;
+  gsize item_size;
+  gsize n_dims;
+  gsize n_elements;
+  gsize shape[SHM_ARRAY_MAX_DIMS];
+  gssize strides[SHM_ARRAY_MAX_DIMS];
+};
+
+/* The items of an array in C order, as runs of evenly spaced ones:
+ *
+ *     shm_array_runs_init (&runs, array);
+ *     while (shm_array_runs_next (&runs))
+ *       use (runs.data, runs.stride, runs.n_items);
+ *
+ * Axes that follow each other without a gap are one axis here, so a contiguous array is a single
+ * run.
+ */
+typedef struct
+{
+  guint8 *data;
+  gssize stride;
+  gsize n_items;
+
+  /* private */
+  guint8 *next;
+  gsize n_left;
+  gsize n_outer;
+  gsize index[SHM_ARRAY_MAX_DIMS];
+  gsize shape[SHM_ARRAY_MAX_DIMS];
+  gssize strides[SHM_ARRAY_MAX_DIMS];
+} ShmArrayRuns;
+
+void shm_array_runs_init (ShmArrayRuns *runs, ShmArray *array);
+gboolean shm_array_runs_next (ShmArrayRuns *runs);
+
+/* Room for an item of any type but a record. */
+typedef union
+{
+  guint8 bytes[16];
+  double alignment;
+} ShmItemBuffer;
+
+const guint8 *
+shm_array_encode_item (ShmArray *self, GVariant *value, ShmItemBuffer *buffer, GError **error);
+
+G_END_DECLS

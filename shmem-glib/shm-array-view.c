@@ -1,0 +1,430 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "shm-array.h"
+
+#include "shm-array-private.h"
+#include "shm-error.h"
+#include "shm-i18n-private.h"
+
+#include <string.h>
+
+/* Views of arrays, and what has to visit the items of one that may be a view, with gaps between its
+ * items or in any order: copy and fill.
+ */
+
+#define FILL_BLOCK ((gsize)16384)
+
+static ShmArray *
+shm_array_new_view (ShmArray *source)
+{
+  ShmArray *self = g_object_new (SHM_TYPE_ARRAY, NULL);
+
+  if (source->mapping != NULL)
+    self->mapping = shm_mapping_ref (source->mapping);
+  self->data = source->data;
+  self->dtype = source->dtype;
+  self->item_size = source->item_size;
+  self->n_dims = source->n_dims;
+  self->n_elements = source->n_elements;
+  memcpy (self->shape, source->shape, sizeof (self->shape));
+  memcpy (self->strides, source->strides, sizeof (self->strides));
+  return self;
+}
+
+static void
+shm_array_count_elements (ShmArray *self)
+{
+  self->n_elements = 1;
+  for (gsize axis = 0; axis < self->n_dims; axis++)
+    self->n_elements *= self->shape[axis];
+}
+
+static gboolean
+shm_array_check_axis (ShmArray *self, guint axis, GError **error)
+{
+  if (axis < self->n_dims)
+    return TRUE;
+
+  g_set_error (error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
+               _ ("There is no axis %u in an array of %zu dimensions"), axis, self->n_dims);
+  return FALSE;
+}
+
+void
+shm_array_runs_init (ShmArrayRuns *runs, ShmArray *array)
+{
+  gsize n_axes = 0;
+
+  runs->next = array->data;
+  runs->n_left = 0;
+  if (array->n_elements == 0)
+    return;
+
+  for (gsize axis = 0; axis < array->n_dims; axis++)
+    {
+      gsize length = array->shape[axis];
+      gssize stride = array->strides[axis];
+
+      if (length == 1)
+        continue;
+      if (n_axes > 0 && runs->strides[n_axes - 1] == stride * (gssize)length)
+        {
+          runs->shape[n_axes - 1] *= length;
+          runs->strides[n_axes - 1] = stride;
+          continue;
+        }
+      runs->shape[n_axes] = length;
+      runs->strides[n_axes] = stride;
+      runs->index[n_axes] = 0;
+      n_axes++;
+    }
+
+  runs->n_outer = MAX (n_axes, 1) - 1;
+  runs->n_items = n_axes > 0 ? runs->shape[n_axes - 1] : 1;
+  runs->stride = n_axes > 0 ? runs->strides[n_axes - 1] : (gssize)array->item_size;
+  runs->n_left = array->n_elements / runs->n_items;
+}
+
+gboolean
+shm_array_runs_next (ShmArrayRuns *runs)
+{
+  if (runs->n_left == 0)
+    return FALSE;
+
+  runs->n_left--;
+  runs->data = runs->next;
+
+  /* Counts up like an odometer; an axis that turns over goes back to its first item, so that the
+   * pointer never leaves the array.
+   */
+  for (gsize axis = runs->n_outer; axis-- > 0;)
+    {
+      if (++runs->index[axis] < runs->shape[axis])
+        {
+          runs->next += runs->strides[axis];
+          break;
+        }
+      runs->next -= runs->strides[axis] * (gssize)(runs->shape[axis] - 1);
+      runs->index[axis] = 0;
+    }
+  return TRUE;
+}
+
+#define COPY_ITEMS(size)                                                                           \
+  for (gsize i = 0; i < runs->n_items; i++)                                                        \
+  memcpy (target + i * (size), runs->data + (gssize)i * runs->stride, (size))
+
+/* Copies a run's items side by side. The sizes of numbers are spelt out, since the compiler then
+ * makes a copy one load and one store.
+ */
+static void
+copy_run (guint8 *target, const ShmArrayRuns *runs, gsize item_size)
+{
+  if (runs->stride == (gssize)item_size)
+    {
+      memcpy (target, runs->data, runs->n_items * item_size);
+      return;
+    }
+
+  switch (item_size)
+    {
+    case 1:
+      COPY_ITEMS (1);
+      break;
+    case 2:
+      COPY_ITEMS (2);
+      break;
+    case 4:
+      COPY_ITEMS (4);
+      break;
+    case 8:
+      COPY_ITEMS (8);
+      break;
+    case 16:
+      COPY_ITEMS (16);
+      break;
+    default:
+      COPY_ITEMS (item_size);
+    }
+}
+
+/**
+ * shm_array_new_copy: (constructor)
+ * @source: an array or a view
+ * @error: return location for a #GError
+ *
+ * Makes an array with the items, the item type and the shape of @source. The copy is in C order, in
+ * whatever order @source is.
+ *
+ * Returns: (transfer full): the array, or %NULL with @error set to %SHM_ERROR_NO_MEMORY
+ *
+ * Since: 1.0
+ */
+ShmArray *
+shm_array_new_copy (ShmArray *source, GError **error)
+{
+  ShmArray *self;
+  ShmArrayRuns runs;
+  guint8 *target;
+
+  g_return_val_if_fail (SHM_IS_ARRAY (source), NULL);
+
+  self = shm_array_new_like (source, error);
+  if (self == NULL)
+    return NULL;
+
+  target = self->data;
+  shm_array_runs_init (&runs, source);
+  while (shm_array_runs_next (&runs))
+    {
+      copy_run (target, &runs, self->item_size);
+      target += runs.n_items * self->item_size;
+    }
+  return self;
+}
+
+#define FILL_ITEMS(size)                                                                           \
+  for (gsize i = 0; i < runs->n_items; i++)                                                        \
+  memcpy (runs->data + (gssize)i * runs->stride, item, (size))
+
+/* Items that lie side by side are copied in blocks that double, up to what stays in a core's cache.
+ */
+static void
+fill_run (const ShmArrayRuns *runs, const guint8 *item, gsize item_size)
+{
+  if (runs->stride == (gssize)item_size)
+    {
+      gsize n_bytes = runs->n_items * item_size;
+      gsize n_done = item_size;
+
+      memcpy (runs->data, item, item_size);
+      while (n_done < n_bytes)
+        {
+          gsize most = MAX (FILL_BLOCK / item_size, 1) * item_size;
+          gsize n_more = MIN (MIN (n_done, most), n_bytes - n_done);
+
+          memcpy (runs->data + n_done, runs->data, n_more);
+          n_done += n_more;
+        }
+      return;
+    }
+
+  switch (item_size)
+    {
+    case 1:
+      FILL_ITEMS (1);
+      break;
+    case 2:
+      FILL_ITEMS (2);
+      break;
+    case 4:
+      FILL_ITEMS (4);
+      break;
+    case 8:
+      FILL_ITEMS (8);
+      break;
+    case 16:
+      FILL_ITEMS (16);
+      break;
+    default:
+      FILL_ITEMS (item_size);
+    }
+}
+
+/**
+ * shm_array_fill:
+ * @self: an array
+ * @value: an item, as shm_array_set_value() takes it; if it is floating, it is consumed
+ * @error: return location for a #GError
+ *
+ * Sets all items to @value. If @value does not fit, nothing is written.
+ *
+ * Returns: %TRUE, or %FALSE with @error set to %SHM_ERROR_INVALID_ARGUMENT
+ *
+ * Since: 1.0
+ */
+gboolean
+shm_array_fill (ShmArray *self, GVariant *value, GError **error)
+{
+  g_autoptr (GVariant) sunk = NULL;
+  ShmItemBuffer buffer;
+  const guint8 *item;
+  ShmArrayRuns runs;
+
+  g_return_val_if_fail (SHM_IS_ARRAY (self), FALSE);
+  g_return_val_if_fail (value != NULL, FALSE);
+
+  sunk = g_variant_ref_sink (value);
+  item = shm_array_encode_item (self, sunk, &buffer, error);
+  if (item == NULL)
+    return FALSE;
+
+  shm_array_runs_init (&runs, self);
+  while (shm_array_runs_next (&runs))
+    fill_run (&runs, item, self->item_size);
+  return TRUE;
+}
+
+/* Where @bound lies on an axis of @length items for a walk with @step, as Python's slices have it:
+ * from the end if negative, and clipped to the axis, or to one before the first item for a walk
+ * downwards.
+ */
+static gint64
+normalise_bound (gint64 bound, gint64 length, gint64 step)
+{
+  if (bound < 0)
+    bound += length;
+  if (step < 0)
+    return CLAMP (bound, -1, length - 1);
+  return CLAMP (bound, 0, length);
+}
+
+/**
+ * shm_array_slice:
+ * @self: an array
+ * @axis: the axis to slice, from 0
+ * @start: the first index
+ * @stop: the index before which to stop
+ * @step: how far to go from one index to the next: not 0, and negative to go downwards
+ * @error: return location for a #GError
+ *
+ * Makes a view of the items whose index on @axis is @start, @start + @step, and so on, up to and
+ * without
+ * @stop. The view has as many dimensions as @self.
+ *
+ * As in Python's slices, negative @start and @stop count from the end, those beyond an end are
+ * taken as that end, and there may be nothing in between. So 0 and %G_MAXINT64 are a whole axis,
+ * and with a
+ * @step of -1, %G_MAXINT64 and %G_MININT64 are a whole axis in reverse.
+ *
+ * An axis that @self does not have is a %SHM_ERROR_OUT_OF_BOUNDS; a @step of 0 is a
+ * %SHM_ERROR_INVALID_ARGUMENT.
+ *
+ * Returns: (transfer full): the view, or %NULL with @error set
+ *
+ * Since: 1.0
+ */
+ShmArray *
+shm_array_slice (ShmArray *self, guint axis, gint64 start, gint64 stop, gint64 step, GError **error)
+{
+  ShmArray *view;
+  gint64 length;
+  gint64 count = 0;
+
+  g_return_val_if_fail (SHM_IS_ARRAY (self), NULL);
+
+  if (!shm_array_check_axis (self, axis, error))
+    return NULL;
+  if (step == 0)
+    {
+      g_set_error_literal (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
+                           _ ("The step of a slice cannot be 0"));
+      return NULL;
+    }
+
+  length = (gint64)self->shape[axis];
+  step = MAX (step, -G_MAXINT64);
+  start = normalise_bound (start, length, step);
+  stop = normalise_bound (stop, length, step);
+  if (step > 0 && start < stop)
+    count = (stop - start - 1) / step + 1;
+  else if (step < 0 && stop < start)
+    count = (start - stop - 1) / -step + 1;
+
+  view = shm_array_new_view (self);
+  view->shape[axis] = (gsize)count;
+  shm_array_count_elements (view);
+  /* Where there is no second item, a long step times the stride need not fit. */
+  if (count > 1)
+    view->strides[axis] *= (gssize)step;
+  if (view->n_elements > 0)
+    view->data += (gssize)start * self->strides[axis];
+  return view;
+}
+
+/**
+ * shm_array_index:
+ * @self: an array
+ * @axis: an axis, from 0
+ * @i: the index on @axis; a negative one counts from the end
+ * @error: return location for a #GError
+ *
+ * Makes a view of the items whose index on @axis is @i. The view lacks that axis, so it has one
+ * dimension less than @self.
+ *
+ * An axis that @self does not have, and an index outside of it, are %SHM_ERROR_OUT_OF_BOUNDS.
+ *
+ * Returns: (transfer full): the view, or %NULL with @error set
+ *
+ * Since: 1.0
+ */
+ShmArray *
+shm_array_index (ShmArray *self, guint axis, gint64 i, GError **error)
+{
+  ShmArray *view;
+  gint64 length;
+  gsize n_after;
+
+  g_return_val_if_fail (SHM_IS_ARRAY (self), NULL);
+
+  if (!shm_array_check_axis (self, axis, error))
+    return NULL;
+  length = (gint64)self->shape[axis];
+  if (i < -length || i >= length)
+    {
+      g_set_error (error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
+                   _ ("Index %lld is out of bounds for axis %u of length %zu"), (long long)i, axis,
+                   self->shape[axis]);
+      return NULL;
+    }
+  if (i < 0)
+    i += length;
+
+  view = shm_array_new_view (self);
+  n_after = self->n_dims - axis - 1;
+  memmove (view->shape + axis, view->shape + axis + 1, n_after * sizeof (view->shape[0]));
+  memmove (view->strides + axis, view->strides + axis + 1, n_after * sizeof (view->strides[0]));
+  view->n_dims--;
+  shm_array_count_elements (view);
+  if (view->n_elements > 0)
+    view->data += (gssize)i * self->strides[axis];
+  return view;
+}
+
+/**
+ * shm_array_get_bytes:
+ * @self: an array
+ * @error: return location for a #GError
+ *
+ * Gets the memory of the items as a #GBytes, without a copy. It keeps the memory for as long as it
+ * lives. It is not as immutable as others: it shows what is written to the array later.
+ *
+ * An array that is not contiguous is a %SHM_ERROR_INVALID_ARGUMENT.
+ *
+ * Returns: (transfer full): the bytes, or %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GBytes *
+shm_array_get_bytes (ShmArray *self, GError **error)
+{
+  g_return_val_if_fail (SHM_IS_ARRAY (self), NULL);
+
+  if (!shm_array_is_contiguous (self))
+    {
+      g_set_error_literal (
+          error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
+          _ ("The items are not side by side: make a copy with shm_array_new_copy() first"));
+      return NULL;
+    }
+  if (self->mapping == NULL)
+    return g_bytes_new (NULL, 0);
+
+  return g_bytes_new_with_free_func (self->data, shm_array_get_n_bytes (self),
+                                     (GDestroyNotify)shm_mapping_unref,
+                                     shm_mapping_ref (self->mapping));
+}

@@ -1,0 +1,118 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <glib-object.h>
+#include <shmem-glib/shm-enums.h>
+#include <shmem-glib/shm-version.h>
+
+G_BEGIN_DECLS
+
+/**
+ * SECTION:shm-array
+ * @title: ShmArray
+ * @short_description: numbers in memory that processes share
+ *
+ * Typed arrays of any number of dimensions, in memory that a process and those it forks all read
+ * and write, and views of them.
+ */
+
+/* the types of items */
+
+SHM_AVAILABLE_IN_1_0
+ShmDtype shm_dtype_from_string (const char *string, GError **error);
+SHM_AVAILABLE_IN_1_0
+const char *shm_dtype_to_string (ShmDtype dtype);
+SHM_AVAILABLE_IN_1_0
+gsize shm_dtype_get_size (ShmDtype dtype);
+
+#define SHM_TYPE_ARRAY (shm_array_get_type ())
+
+SHM_AVAILABLE_IN_1_0
+G_DECLARE_FINAL_TYPE (ShmArray, shm_array, SHM, ARRAY, GObject)
+
+/* making one */
+
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new (ShmDtype dtype, const gsize *shape, gsize n_dims, GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new_full (ShmDtype dtype,
+                              gsize item_size,
+                              const gsize *shape,
+                              gsize n_dims,
+                              ShmArrayFlags flags,
+                              GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new_like (ShmArray *like, GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new_filled (
+    ShmDtype dtype, const gsize *shape, gsize n_dims, GVariant *value, GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new_copy (ShmArray *source, GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new_from_data (ShmDtype dtype,
+                                   const gsize *shape,
+                                   gsize n_dims,
+                                   const guint8 *data,
+                                   gsize n_bytes,
+                                   GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new_from_bytes (
+    ShmDtype dtype, const gsize *shape, gsize n_dims, GBytes *bytes, GError **error);
+
+/* what it is */
+
+SHM_AVAILABLE_IN_1_0
+ShmDtype shm_array_get_dtype (ShmArray *self);
+SHM_AVAILABLE_IN_1_0
+gsize shm_array_get_item_size (ShmArray *self);
+SHM_AVAILABLE_IN_1_0
+gsize shm_array_get_n_dims (ShmArray *self);
+SHM_AVAILABLE_IN_1_0
+const gsize *shm_array_get_shape (ShmArray *self, gsize *n_dims);
+SHM_AVAILABLE_IN_1_0
+const gssize *shm_array_get_strides (ShmArray *self, gsize *n_dims);
+SHM_AVAILABLE_IN_1_0
+gsize shm_array_get_n_elements (ShmArray *self);
+SHM_AVAILABLE_IN_1_0
+gsize shm_array_get_n_bytes (ShmArray *self);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_is_contiguous (ShmArray *self);
+SHM_AVAILABLE_IN_1_0
+gpointer shm_array_get_data (ShmArray *self);
+SHM_AVAILABLE_IN_1_0
+guint64 shm_array_get_address (ShmArray *self);
+
+/* its items */
+
+SHM_AVAILABLE_IN_1_0
+double shm_array_get_double (ShmArray *self, const gsize *index, gsize n_index, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_set_double (
+    ShmArray *self, const gsize *index, gsize n_index, double value, GError **error);
+SHM_AVAILABLE_IN_1_0
+gint64 shm_array_get_int64 (ShmArray *self, const gsize *index, gsize n_index, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_set_int64 (
+    ShmArray *self, const gsize *index, gsize n_index, gint64 value, GError **error);
+SHM_AVAILABLE_IN_1_0
+GVariant *shm_array_get_value (ShmArray *self, const gsize *index, gsize n_index, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_set_value (
+    ShmArray *self, const gsize *index, gsize n_index, GVariant *value, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_fill (ShmArray *self, GVariant *value, GError **error);
+
+/* views of it */
+
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_slice (
+    ShmArray *self, guint axis, gint64 start, gint64 stop, gint64 step, GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_index (ShmArray *self, guint axis, gint64 i, GError **error);
+SHM_AVAILABLE_IN_1_0
+GBytes *shm_array_get_bytes (ShmArray *self, GError **error);
+
+G_END_DECLS

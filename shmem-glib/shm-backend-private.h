@@ -1,0 +1,65 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "shm-worker-private.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  SHM_VERDICT_STOP,  /* end the job */
+  SHM_VERDICT_SKIP,  /* leave the item out, do the rest */
+  SHM_VERDICT_RETRY  /* do the item again; for those that did not fail by themselves */
+} ShmVerdict;
+
+/* What a backend knows of a job. All calls are made in the job's main context, none after finished (). */
+typedef struct
+{
+  void (*result) (gpointer job, guint64 begin, guint64 end, GVariant *value); /* takes value */
+  ShmVerdict (*failure) (gpointer job, ShmFailure *failure);                  /* takes failure */
+  void (*finished) (gpointer job); /* nothing runs any more; shm_backend_free () may follow at once */
+} ShmBackendClient;
+
+typedef struct
+{
+  ShmControlSettings settings;
+  ShmMapReduce *pool;
+  const ShmWork *work; /* outlives the backend, as do pool and context */
+  GMainContext *context;
+  const ShmBackendClient *client;
+  gpointer job;
+} ShmBackendSetup;
+
+typedef struct _ShmBackend ShmBackend;
+
+/* The one place where a backend meets a job. */
+typedef struct
+{
+  ShmBackend *(*start) (const ShmBackendSetup *setup, GError **error);
+  void (*stop) (ShmBackend *backend); /* soon; finished () follows, later, from the main context */
+  void (*free) (ShmBackend *backend); /* after finished () only */
+} ShmBackendClass;
+
+struct _ShmBackend
+{
+  const ShmBackendClass *klass;
+  ShmBackendSetup setup;
+  ShmControl *control;
+};
+
+extern const ShmBackendClass shm_backend_process_class;
+extern const ShmBackendClass shm_backend_thread_class;
+extern const ShmBackendClass shm_backend_serial_class;
+
+/* for backends whose workers run beside the caller: a source that is ready when a worker has something */
+typedef gboolean (*ShmBackendPending) (ShmBackend *backend, gboolean urgent);
+typedef void (*ShmBackendDispatch) (ShmBackend *backend);
+
+GSource *shm_backend_source_new (ShmBackend *backend,
+                                 ShmBackendPending pending,
+                                 ShmBackendDispatch dispatch);
+
+G_END_DECLS

@@ -1,0 +1,574 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* Workers as forked processes.
+ *
+ * A slot for each rank: empty, or a child. Its line in the control block tells what the child is doing; the
+ * caller reads it once the child is gone, and only then may write it.
+ *
+ *     empty → STARTING → READY ⇄ CLAIMING → RUNNING … → FINISHED → gone → empty
+ *                ↓ (not proved in time: CONDEMNED, killed, gone) → empty
+ *
+ * STARTING is left by one compare-and-exchange, of the child to READY or of the caller to CONDEMNED, so a
+ * child that the caller gives up never claims anything. Whenever a child is gone, whichever way, first its
+ * ring is drained, then its line is read, then what it had claimed and not done becomes orphans, then the
+ * slot is emptied; after that, slots with work left get a new child. The backend has finished when every slot
+ * is empty and no work is left, or when it was stopped and every slot is empty.
+ *
+ * A child is waited for only after its watch said that it is gone, and killed only while it has not been
+ * waited for, so no pid is ever used that is not ours.
+ */
+
+#include "config.h"
+
+#include "shm-backend-private.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "shm-debug-private.h"
+#include "shm-error.h"
+#include "shm-fork-private.h"
+#include "shm-i18n-private.h"
+#include "shm-schedule-private.h"
+#include "shm-wire-private.h"
+
+#define PROVE_TIME G_USEC_PER_SEC           /* for a child to prove itself */
+#define PROVE_TIME_MAX (60 * G_USEC_PER_SEC) /* the same, if it waits for a processor */
+#define GRACE_TIME (G_USEC_PER_SEC / 2)      /* between SIGTERM and SIGKILL */
+#define MAX_STARTS 32                        /* of one slot, in a row, with no proof */
+#define MAX_IDLE_DEATHS 64                   /* in a row, with no item done in between */
+#define DISPATCH_TIME 8000                   /* µs, after which other sources get their turn */
+
+typedef struct
+{
+  ShmChild child; /* pid 0: empty */
+  gpointer tag;   /* of its watch in the source */
+  ShmWireReader reader;
+  guint64 handed_over; /* end of the last range that arrived from this child */
+  GError *damage;      /* what it sent made no sense, and so it was killed */
+  gint64 started;      /* monotonic time, µs */
+  gint64 prove_by;     /* 0: it has proved itself */
+  guint n_starts;
+} ShmSlot;
+
+typedef struct
+{
+  ShmBackend parent;
+  int lifeline[2];
+  GSource *source;
+  ShmSlot *slots;
+  guint n_children;
+  guint n_idle_deaths;
+  gboolean stopping;
+  gboolean warned;
+  gint64 kill_at; /* 0: nothing is to be killed */
+} ShmProcess;
+
+static gboolean
+shm_process_result (ShmWorker *worker, guint64 begin, guint64 end, GVariant *value)
+{
+  ShmRingWriter *writer = worker->outlet_data;
+  gboolean ok = shm_wire_write (writer, SHM_FRAME_RESULT, begin, end, value);
+
+  g_variant_unref (value);
+  return ok;
+}
+
+static gboolean
+shm_process_failure (ShmWorker *worker, guint64 item, ShmFailure *failure)
+{
+  ShmRingWriter *writer = worker->outlet_data;
+  g_autoptr (GVariant) value = shm_failure_to_variant (failure);
+  gboolean ok = shm_wire_write (writer, SHM_FRAME_FAILURE, item, item + 1, value);
+
+  shm_failure_free (failure);
+  shm_control_notify (worker->control, TRUE);
+  return ok;
+}
+
+static const ShmOutlet process_outlet = {
+  .result = shm_process_result,
+  .failure = shm_process_failure,
+};
+
+static G_GNUC_NORETURN void
+shm_process_child_main (ShmProcess *self, guint rank, gboolean prove)
+{
+  ShmBackend *backend = &self->parent;
+  ShmLine *line = &backend->control->lines[rank];
+  GMainContext *context = g_main_context_new ();
+  guint32 expected = SHM_LINE_STARTING;
+  ShmRingWriter writer;
+  ShmWorker worker = {
+    .control = backend->control,
+    .rank = rank,
+    .pool = backend->setup.pool,
+    .work = backend->setup.work,
+    .outlet = &process_outlet,
+    .outlet_data = &writer,
+  };
+
+  g_main_context_push_thread_default (context);
+  if (prove)
+    shm_fork_prove ();
+  /* All children have inherited the same state. */
+  g_random_set_seed ((guint32) g_get_monotonic_time () ^ (guint32) getpid () * 2654435761u);
+  if (!__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_READY, FALSE, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST))
+    shm_fork_leave (EXIT_FAILURE);
+
+  shm_ring_writer_init (&writer, backend->control, rank);
+  shm_worker_init (&worker);
+  shm_worker_run (&worker);
+  shm_store (&line->state, SHM_LINE_FINISHED);
+  shm_fork_leave (EXIT_SUCCESS);
+}
+
+static void
+shm_process_set_timer (ShmProcess *self)
+{
+  gint64 first = self->kill_at ? self->kill_at : G_MAXINT64;
+  guint rank;
+
+  for (rank = 0; rank < self->parent.setup.settings.n_workers; rank++)
+    if (self->slots[rank].child.pid != 0 && self->slots[rank].prove_by != 0)
+      first = MIN (first, self->slots[rank].prove_by);
+  g_source_set_ready_time (self->source, first == G_MAXINT64 ? -1 : first);
+}
+
+static gboolean
+shm_process_launch (ShmProcess *self, guint rank, GError **error)
+{
+  ShmControl *control = self->parent.control;
+  ShmSlot *slot = &self->slots[rank];
+  gboolean prove = shm_fork_caller_has_threads () || shm_debug_has (SHM_DEBUG_PROVE);
+
+  shm_ring_reset (shm_control_get_ring (control, rank));
+  slot->handed_over = 0;
+  shm_store (&control->lines[rank].state, SHM_LINE_STARTING);
+  if (!shm_fork (&slot->child, control->header->event_fd, self->lifeline, error))
+    {
+      shm_store (&control->lines[rank].state, SHM_LINE_EMPTY);
+      return FALSE;
+    }
+  if (slot->child.pid == 0)
+    shm_process_child_main (self, rank, prove);
+
+  slot->tag = g_source_add_unix_fd (self->source, slot->child.watch, G_IO_IN | G_IO_HUP);
+  slot->started = g_get_monotonic_time ();
+  slot->prove_by = slot->started + PROVE_TIME;
+  slot->n_starts++;
+  self->n_children++;
+  return TRUE;
+}
+
+static void
+shm_process_kill_all (ShmProcess *self, int number)
+{
+  guint rank;
+
+  for (rank = 0; rank < self->parent.setup.settings.n_workers; rank++)
+    shm_fork_kill (&self->slots[rank].child, number);
+}
+
+static void
+shm_process_stop (ShmBackend *backend)
+{
+  ShmProcess *self = (ShmProcess *) backend;
+
+  if (self->stopping)
+    return;
+  self->stopping = TRUE;
+  self->kill_at = g_get_monotonic_time () + GRACE_TIME;
+  shm_control_stop (backend->control);
+  shm_process_kill_all (self, SIGTERM);
+  /* One that was stopped would not hear the first. */
+  shm_process_kill_all (self, SIGCONT);
+  g_source_set_ready_time (self->source, self->n_children > 0 ? self->kill_at : 0);
+}
+
+static ShmVerdict
+shm_process_report (ShmProcess *self, ShmFailure *failure)
+{
+  ShmBackend *backend = &self->parent;
+  ShmVerdict verdict = backend->setup.client->failure (backend->setup.job, failure);
+
+  if (verdict == SHM_VERDICT_STOP)
+    shm_process_stop (backend);
+  return verdict;
+}
+
+static void
+shm_process_report_error (ShmProcess *self, guint64 item, guint rank, const GError *error)
+{
+  guint64 index = item == SHM_NO_ITEM ? item : self->parent.setup.work->base + item;
+
+  shm_process_report (self, shm_failure_new (index, rank, error));
+}
+
+/* Gives empty slots that have work a child. */
+static void
+shm_process_fill (ShmProcess *self)
+{
+  ShmBackend *backend = &self->parent;
+  g_autoptr (GError) error = NULL;
+  guint n_workers = backend->setup.settings.n_workers;
+  guint rank;
+
+  for (rank = 0; rank < n_workers && error == NULL; rank++)
+    {
+      if (self->slots[rank].child.pid != 0 || !shm_schedule_has_more (backend->control, rank) ||
+          shm_process_launch (self, rank, &error))
+        continue;
+      /* Those that sleep in ordered sections may wait for what nobody can do. */
+      if (self->n_children == 0 || shm_load (&backend->control->header->n_turn_waiters) > 0)
+        {
+          g_autoptr (GError) no_workers =
+              g_error_new (SHM_ERROR, SHM_ERROR_NO_WORKERS, _ ("No worker can be started: %s"),
+                           error->message);
+
+          shm_process_report_error (self, SHM_NO_ITEM, rank, no_workers);
+        }
+      else if (!self->warned)
+        {
+          self->warned = TRUE;
+          g_message (_ ("Running with %u of %u workers: %s"), self->n_children, n_workers,
+                     error->message);
+        }
+    }
+}
+
+static void
+shm_process_deliver (ShmProcess *self, guint rank, ShmFrame *frame)
+{
+  const ShmBackendSetup *setup = &self->parent.setup;
+  g_autoptr (GVariant) value = g_steal_pointer (&frame->value);
+  g_autoptr (GError) error = NULL;
+  ShmFailure *failure;
+
+  if (self->stopping)
+    return;
+  if (frame->kind == SHM_FRAME_RESULT)
+    {
+      setup->client->result (setup->job, frame->begin, frame->end, g_steal_pointer (&value));
+      return;
+    }
+  failure = shm_failure_from_variant (setup->work->base + frame->begin, rank, value);
+  if (failure == NULL)
+    {
+      g_set_error_literal (&error, SHM_ERROR, SHM_ERROR_BAD_RESULT,
+                           _ ("an error arrived that makes no sense"));
+      failure = shm_failure_new (setup->work->base + frame->begin, rank, error);
+    }
+  shm_process_report (self, failure);
+}
+
+/* FALSE: time is up, and there may be more. */
+static gboolean
+shm_process_drain (ShmProcess *self, guint rank, gint64 until)
+{
+  ShmBackend *backend = &self->parent;
+  ShmRing *ring = shm_control_get_ring (backend->control, rank);
+  ShmSlot *slot = &self->slots[rank];
+  guint count = 0;
+
+  while (slot->damage == NULL)
+    {
+      g_autoptr (GError) error = NULL;
+      ShmFrame frame;
+
+      switch (shm_wire_read (&slot->reader, ring, backend->setup.settings.n_items, &frame, &error))
+        {
+        case SHM_WIRE_NOTHING:
+          return TRUE;
+        case SHM_WIRE_ERROR:
+          slot->damage = g_steal_pointer (&error);
+          shm_fork_kill (&slot->child, SIGKILL);
+          return TRUE;
+        case SHM_WIRE_BAD_VALUE:
+          slot->handed_over = frame.end;
+          if (!self->stopping)
+            shm_process_report_error (self, frame.begin, rank, error);
+          break;
+        case SHM_WIRE_FRAME:
+        default:
+          slot->handed_over = frame.end;
+          self->n_idle_deaths = 0;
+          shm_process_deliver (self, rank, &frame);
+        }
+      if ((++count & 63) == 0 && g_get_monotonic_time () >= until)
+        return FALSE;
+    }
+  return TRUE;
+}
+
+static gboolean
+shm_process_pending (ShmBackend *backend, gboolean urgent)
+{
+  ShmProcess *self = (ShmProcess *) backend;
+  guint rank;
+
+  for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
+    {
+      ShmSlot *slot = &self->slots[rank];
+      gsize needed = slot->reader.has_header ? 1 : sizeof (ShmFrameHeader);
+
+      if (slot->damage == NULL &&
+          shm_ring_get_available (shm_control_get_ring (backend->control, rank)) >=
+              (urgent ? SHM_RING_DATA / 2 : needed))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* What a dead worker owned goes back to the others, but for an item that is to blame and left out. */
+static void
+shm_process_orphan (ShmProcess *self, const ShmRemains *remains, ShmVerdict verdict)
+{
+  ShmControl *control = self->parent.control;
+  gboolean ok = TRUE;
+
+  if (verdict == SHM_VERDICT_RETRY)
+    {
+      if (remains->begin < remains->end)
+        ok = shm_schedule_add_orphan (control, remains->begin, remains->end);
+    }
+  else
+    {
+      if (remains->begin < remains->item)
+        ok = shm_schedule_add_orphan (control, remains->begin, remains->item);
+      if (remains->item + 1 < remains->end)
+        ok = shm_schedule_add_orphan (control, remains->item + 1, remains->end) && ok;
+    }
+  /* Each worker owns one range at a time, and orphans are claimed first. */
+  g_assert (ok);
+}
+
+/* A worker died while it owned a range, or could have. */
+static void
+shm_process_bury (ShmProcess *self, guint rank, pid_t pid, gint wait_status)
+{
+  ShmBackend *backend = &self->parent;
+  ShmSlot *slot = &self->slots[rank];
+  g_autoptr (GError) damage = g_steal_pointer (&slot->damage);
+  ShmVerdict verdict = SHM_VERDICT_RETRY;
+  ShmRemains remains;
+
+  shm_schedule_resolve (backend->control, rank, slot->handed_over, &remains);
+  if (damage != NULL || remains.item != SHM_NO_ITEM || ++self->n_idle_deaths > MAX_IDLE_DEATHS)
+    {
+      guint64 index =
+          remains.item == SHM_NO_ITEM ? SHM_NO_ITEM : backend->setup.work->base + remains.item;
+      ShmFailure *failure;
+
+      if (damage != NULL)
+        {
+          failure = shm_failure_new (index, rank, damage);
+          failure->pid = pid;
+        }
+      else
+        failure = shm_failure_new_death (index, rank, pid, wait_status);
+      verdict = shm_process_report (self, failure);
+      /* With no item to leave out there is nothing but to go on, or not. */
+      if (verdict == SHM_VERDICT_SKIP && remains.item == SHM_NO_ITEM)
+        verdict = SHM_VERDICT_RETRY;
+    }
+  if (verdict != SHM_VERDICT_STOP)
+    shm_process_orphan (self, &remains, verdict);
+}
+
+static void
+shm_process_gone (ShmProcess *self, guint rank, pid_t pid, gint wait_status)
+{
+  ShmBackend *backend = &self->parent;
+  ShmControl *control = backend->control;
+  ShmSlot *slot = &self->slots[rank];
+  ShmLine *line = &control->lines[rank];
+  gboolean proved = line->state != SHM_LINE_STARTING && line->state != SHM_LINE_CONDEMNED;
+
+  g_source_remove_unix_fd (self->source, g_steal_pointer (&slot->tag));
+  self->n_children--;
+  shm_process_drain (self, rank, G_MAXINT64);
+  shm_wire_reader_clear (&slot->reader);
+
+  if (!self->stopping)
+    {
+      if (proved)
+        {
+          slot->n_starts = 0;
+          if (line->state != SHM_LINE_FINISHED || slot->damage != NULL)
+            shm_process_bury (self, rank, pid, wait_status);
+        }
+      else if (slot->n_starts >= MAX_STARTS)
+        shm_process_report (self, shm_failure_new_death (SHM_NO_ITEM, rank, pid, wait_status));
+    }
+  g_clear_error (&slot->damage);
+  shm_lock_break (&control->header->critical, rank + 1);
+  shm_schedule_clear (control, rank);
+}
+
+static gboolean
+shm_process_reap (ShmProcess *self)
+{
+  gboolean any = FALSE;
+  guint rank;
+
+  for (rank = 0; rank < self->parent.setup.settings.n_workers; rank++)
+    {
+      ShmSlot *slot = &self->slots[rank];
+      pid_t pid = slot->child.pid;
+      gint wait_status;
+
+      if (pid == 0 || !g_source_query_unix_fd (self->source, slot->tag) ||
+          !shm_fork_reap (&slot->child, FALSE, &wait_status))
+        continue;
+      shm_process_gone (self, rank, pid, wait_status);
+      any = TRUE;
+    }
+  return any;
+}
+
+/* Whether a child only waits for a processor, which is not its fault. */
+static gboolean
+shm_process_is_runnable (pid_t pid)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%d/stat", (int) pid);
+  g_autofree char *stat = NULL;
+  const char *state;
+
+  if (!g_file_get_contents (path, &stat, NULL, NULL))
+    return FALSE;
+  state = strrchr (stat, ')');
+  return state != NULL && (state[2] == 'R' || state[2] == 'D');
+}
+
+static void
+shm_process_check_proof (ShmProcess *self, guint rank, gint64 now)
+{
+  ShmSlot *slot = &self->slots[rank];
+  ShmLine *line = &self->parent.control->lines[rank];
+  guint32 expected = SHM_LINE_STARTING;
+
+  if (slot->child.pid == 0 || slot->prove_by == 0)
+    return;
+  if (shm_load (&line->state) != SHM_LINE_STARTING)
+    slot->prove_by = 0;
+  else if (now >= slot->prove_by)
+    {
+      if (now < slot->started + PROVE_TIME_MAX && shm_process_is_runnable (slot->child.pid))
+        slot->prove_by = now + PROVE_TIME;
+      else if (__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_CONDEMNED, FALSE,
+                                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+        {
+          shm_fork_kill (&slot->child, SIGKILL);
+          slot->prove_by = 0;
+        }
+      else
+        slot->prove_by = 0;
+    }
+}
+
+static void
+shm_process_check_timers (ShmProcess *self)
+{
+  gint64 ready = g_source_get_ready_time (self->source);
+  gint64 now;
+  guint rank;
+
+  if (ready < 0 || (now = g_get_monotonic_time ()) < ready)
+    return;
+  if (self->stopping)
+    {
+      if (self->kill_at != 0 && now >= self->kill_at)
+        {
+          shm_process_kill_all (self, SIGKILL);
+          self->kill_at = 0;
+        }
+    }
+  else
+    for (rank = 0; rank < self->parent.setup.settings.n_workers; rank++)
+      shm_process_check_proof (self, rank, now);
+  shm_process_set_timer (self);
+}
+
+static void
+shm_process_dispatch (ShmBackend *backend)
+{
+  ShmProcess *self = (ShmProcess *) backend;
+  gint64 until = g_get_monotonic_time () + DISPATCH_TIME;
+  guint rank;
+
+  for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
+    if (!shm_process_drain (self, rank, until))
+      break;
+
+  if (shm_process_reap (self) && !self->stopping)
+    {
+      shm_process_fill (self);
+      shm_process_set_timer (self);
+    }
+  shm_process_check_timers (self);
+
+  if (self->n_children == 0)
+    {
+      g_source_destroy (self->source);
+      backend->setup.client->finished (backend->setup.job);
+    }
+}
+
+static void
+shm_process_free (ShmBackend *backend)
+{
+  ShmProcess *self = (ShmProcess *) backend;
+
+  g_assert (self->n_children == 0);
+  if (self->source != NULL)
+    {
+      g_source_destroy (self->source);
+      g_source_unref (self->source);
+    }
+  shm_fork_close_fd (&self->lifeline[0]);
+  shm_fork_close_fd (&self->lifeline[1]);
+  g_clear_pointer (&backend->control, shm_control_free);
+  g_free (self->slots);
+  g_free (self);
+}
+
+static ShmBackend *
+shm_process_start (const ShmBackendSetup *setup, GError **error)
+{
+  ShmProcess *self = g_new0 (ShmProcess, 1);
+  ShmBackend *backend = &self->parent;
+
+  backend->klass = &shm_backend_process_class;
+  backend->setup = *setup;
+  backend->setup.settings.with_rings = TRUE;
+  backend->setup.settings.with_wakeups = TRUE;
+  self->lifeline[0] = self->lifeline[1] = -1;
+  self->slots = g_new0 (ShmSlot, setup->settings.n_workers);
+  backend->control = shm_control_new (&backend->setup.settings, error);
+  if (backend->control == NULL || !shm_fork_open_pipe (self->lifeline, error))
+    {
+      shm_process_free (backend);
+      return NULL;
+    }
+  self->source = shm_backend_source_new (backend, shm_process_pending, shm_process_dispatch);
+  shm_process_fill (self);
+  if (self->n_children > 0)
+    shm_process_set_timer (self);
+  else
+    g_source_set_ready_time (self->source, 0);
+  g_source_attach (self->source, setup->context);
+  return backend;
+}
+
+const ShmBackendClass shm_backend_process_class = {
+  .start = shm_process_start,
+  .stop = shm_process_stop,
+  .free = shm_process_free,
+};

@@ -1,0 +1,290 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* Workers as threads of the caller: the same control block and the same worker loop as for processes, but
+ * what they make goes through a queue, one for each thread, without being serialised. The queue is bounded;
+ * a thread waits on `room`, and the caller, who empties the queue, signals it.
+ *
+ * Threads cannot be killed: a stopped job has finished when each thread has finished its item.
+ */
+
+#include "config.h"
+
+#include "shm-backend-private.h"
+
+#include "shm-schedule-private.h"
+
+#define MAX_QUEUE 16384
+
+typedef struct
+{
+  guint64 begin;
+  guint64 end;
+  GVariant *value;     /* of a result, or */
+  ShmFailure *failure; /* a failure */
+} ShmParcel;
+
+typedef struct
+{
+  ShmWorker worker;
+  GThread *thread; /* NULL: not started, or joined */
+  GMutex mutex;    /* guards what follows */
+  GCond room;
+  GArray *parcels;
+} ShmThread;
+
+typedef struct
+{
+  ShmBackend parent;
+  GSource *source;
+  ShmThread *threads;
+  guint n_running;
+  gboolean stopping;
+} ShmThreads;
+
+static gboolean
+shm_thread_put (ShmWorker *worker, ShmParcel parcel)
+{
+  ShmThread *self = worker->outlet_data;
+  guint32 *stop = &worker->control->header->stop;
+  guint length;
+
+  g_mutex_lock (&self->mutex);
+  while (self->parcels->len >= MAX_QUEUE && !shm_load (stop))
+    g_cond_wait (&self->room, &self->mutex);
+  g_array_append_val (self->parcels, parcel);
+  length = self->parcels->len;
+  g_mutex_unlock (&self->mutex);
+
+  shm_control_notify (worker->control, parcel.failure != NULL || length >= MAX_QUEUE / 2);
+  return !shm_load (stop);
+}
+
+static gboolean
+shm_thread_result (ShmWorker *worker, guint64 begin, guint64 end, GVariant *value)
+{
+  return shm_thread_put (worker, (ShmParcel) { begin, end, value, NULL });
+}
+
+static gboolean
+shm_thread_failure (ShmWorker *worker, guint64 item, ShmFailure *failure)
+{
+  return shm_thread_put (worker, (ShmParcel) { item, item + 1, NULL, failure });
+}
+
+static const ShmOutlet thread_outlet = {
+  .result = shm_thread_result,
+  .failure = shm_thread_failure,
+};
+
+static gpointer
+shm_thread_main (gpointer data)
+{
+  ShmThread *self = data;
+
+  shm_worker_run (&self->worker);
+  shm_store (&self->worker.line->state, SHM_LINE_FINISHED);
+  shm_control_notify (self->worker.control, TRUE);
+  return NULL;
+}
+
+static gboolean
+shm_threads_pending (ShmBackend *backend, gboolean urgent)
+{
+  ShmThreads *self = (ShmThreads *) backend;
+  guint rank;
+
+  for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
+    {
+      ShmThread *thread = &self->threads[rank];
+      guint length;
+
+      if (thread->thread == NULL)
+        continue;
+      if (shm_load (&thread->worker.line->state) == SHM_LINE_FINISHED)
+        return TRUE;
+      g_mutex_lock (&thread->mutex);
+      length = thread->parcels->len;
+      g_mutex_unlock (&thread->mutex);
+      if (length > (urgent ? MAX_QUEUE / 2 : 0))
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static void
+shm_threads_stop (ShmBackend *backend)
+{
+  ShmThreads *self = (ShmThreads *) backend;
+  guint rank;
+
+  if (self->stopping)
+    return;
+  self->stopping = TRUE;
+  shm_control_stop (backend->control);
+  for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
+    {
+      g_mutex_lock (&self->threads[rank].mutex);
+      g_cond_broadcast (&self->threads[rank].room);
+      g_mutex_unlock (&self->threads[rank].mutex);
+    }
+  if (self->n_running == 0)
+    g_source_set_ready_time (self->source, 0);
+}
+
+static void
+shm_threads_deliver (ShmThreads *self, ShmParcel *parcel)
+{
+  const ShmBackendSetup *setup = &self->parent.setup;
+
+  if (self->stopping)
+    {
+      g_clear_pointer (&parcel->value, g_variant_unref);
+      g_clear_pointer (&parcel->failure, shm_failure_free);
+    }
+  else if (parcel->value != NULL)
+    setup->client->result (setup->job, parcel->begin, parcel->end, parcel->value);
+  else if (setup->client->failure (setup->job, parcel->failure) == SHM_VERDICT_STOP)
+    shm_threads_stop (&self->parent);
+}
+
+static void
+shm_threads_drain (ShmThreads *self, ShmThread *thread)
+{
+  g_autoptr (GArray) parcels = g_array_new (FALSE, FALSE, sizeof (ShmParcel));
+  guint i;
+
+  g_mutex_lock (&thread->mutex);
+  if (thread->parcels->len > 0)
+    {
+      GArray *full = thread->parcels;
+
+      thread->parcels = parcels;
+      parcels = full;
+      g_cond_broadcast (&thread->room);
+    }
+  g_mutex_unlock (&thread->mutex);
+
+  for (i = 0; i < parcels->len; i++)
+    shm_threads_deliver (self, &g_array_index (parcels, ShmParcel, i));
+}
+
+static void
+shm_threads_dispatch (ShmBackend *backend)
+{
+  ShmThreads *self = (ShmThreads *) backend;
+  guint rank;
+
+  for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
+    {
+      ShmThread *thread = &self->threads[rank];
+
+      if (thread->thread == NULL)
+        continue;
+      if (shm_load (&thread->worker.line->state) == SHM_LINE_FINISHED)
+        {
+          g_thread_join (g_steal_pointer (&thread->thread));
+          self->n_running--;
+        }
+      shm_threads_drain (self, thread);
+    }
+
+  if (self->n_running == 0)
+    {
+      g_source_destroy (self->source);
+      backend->setup.client->finished (backend->setup.job);
+    }
+}
+
+static void
+shm_threads_free (ShmBackend *backend)
+{
+  ShmThreads *self = (ShmThreads *) backend;
+  guint rank;
+
+  g_assert (self->n_running == 0);
+  for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
+    {
+      ShmThread *thread = &self->threads[rank];
+
+      g_mutex_clear (&thread->mutex);
+      g_cond_clear (&thread->room);
+      g_array_unref (thread->parcels);
+    }
+  g_free (self->threads);
+  if (self->source != NULL)
+    g_source_unref (self->source);
+  g_clear_pointer (&backend->control, shm_control_free);
+  g_free (self);
+}
+
+static void
+shm_threads_init_thread (ShmThreads *self, guint rank)
+{
+  ShmBackend *backend = &self->parent;
+  ShmThread *thread = &self->threads[rank];
+
+  g_mutex_init (&thread->mutex);
+  g_cond_init (&thread->room);
+  thread->parcels = g_array_new (FALSE, FALSE, sizeof (ShmParcel));
+  thread->worker = (ShmWorker) {
+    .control = backend->control,
+    .rank = rank,
+    .pool = backend->setup.pool,
+    .work = backend->setup.work,
+    .outlet = &thread_outlet,
+    .outlet_data = thread,
+  };
+}
+
+static ShmBackend *
+shm_threads_start (const ShmBackendSetup *setup, GError **error)
+{
+  ShmThreads *self = g_new0 (ShmThreads, 1);
+  ShmBackend *backend = &self->parent;
+  g_autoptr (GError) local_error = NULL;
+  guint rank;
+
+  backend->klass = &shm_backend_thread_class;
+  backend->setup = *setup;
+  backend->setup.settings.with_wakeups = TRUE;
+  self->threads = g_new0 (ShmThread, setup->settings.n_workers);
+  backend->control = shm_control_new (&backend->setup.settings, error);
+  for (rank = 0; rank < setup->settings.n_workers; rank++)
+    shm_threads_init_thread (self, rank);
+  if (backend->control == NULL)
+    {
+      shm_threads_free (backend);
+      return NULL;
+    }
+
+  self->source = shm_backend_source_new (backend, shm_threads_pending, shm_threads_dispatch);
+  for (rank = 0; rank < setup->settings.n_workers && local_error == NULL; rank++)
+    {
+      ShmThread *thread = &self->threads[rank];
+
+      if (!shm_schedule_has_more (backend->control, rank))
+        continue;
+      shm_worker_init (&thread->worker);
+      thread->thread = g_thread_try_new ("shm-worker", shm_thread_main, thread, &local_error);
+      if (thread->thread != NULL)
+        self->n_running++;
+    }
+  /* Fewer would do, but for a static schedule, whose items have an owner each; it is rare enough. */
+  if (local_error != NULL)
+    {
+      setup->client->failure (setup->job, shm_failure_new (SHM_NO_ITEM, rank - 1, local_error));
+      shm_threads_stop (backend);
+    }
+  else if (self->n_running == 0)
+    g_source_set_ready_time (self->source, 0);
+  g_source_attach (self->source, setup->context);
+  return backend;
+}
+
+const ShmBackendClass shm_backend_thread_class = {
+  .start = shm_threads_start,
+  .stop = shm_threads_stop,
+  .free = shm_threads_free,
+};

@@ -1,0 +1,116 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <gio/gio.h>
+
+#include "shm-enums.h"
+#include "shm-sync-private.h"
+
+G_BEGIN_DECLS
+
+#define SHM_CONTROL_MAX_WORKERS 4096
+#define SHM_CONTROL_MAX_ITEMS ((G_GUINT64_CONSTANT (1) << 48) - 1)
+#define SHM_NO_ITEM G_MAXUINT64
+
+typedef enum
+{
+  SHM_LINE_EMPTY,     /* no worker */
+  SHM_LINE_STARTING,  /* forked, and has not proved itself */
+  SHM_LINE_CONDEMNED, /* did not prove itself in time; the caller is killing it */
+  SHM_LINE_READY,     /* owns no range */
+  SHM_LINE_CLAIMING,  /* is about to own begin … end, or just does */
+  SHM_LINE_RUNNING,   /* owns begin … end */
+  SHM_LINE_FINISHED   /* there is nothing left for it, and all its results are handed over */
+} ShmLineState;
+
+typedef enum
+{
+  SHM_AWAKE,
+  SHM_DROWSY, /* has just looked, and will look again soon: to be woken only for what is urgent */
+  SHM_ASLEEP  /* to be woken for anything */
+} ShmSleep;
+
+/* What one worker tells about itself, in program order, so that its death can be read from it.
+ * Written by the worker; by the caller before the worker starts and after it is gone. */
+typedef struct
+{
+  guint64 begin; /* the claimed range */
+  guint64 end;
+  guint64 begun; /* the item in work, plus 1: something is executing if begun > done */
+  guint64 done;  /* items of the range below this are done and handed over */
+  guint64 floor; /* no item below this waits for this worker to pass its ordered section */
+  guint64 position;     /* STATIC: where this rank's next range begins */
+  gint64 item_started;  /* monotonic time in µs at which the item in work began, where wanted */
+  guint32 state;        /* ShmLineState; STARTING is left by compare and exchange */
+  guint32 turn_waiting; /* counted in n_turn_waiters */
+  /* on a cache line of its own, since the others write it */
+  guint32 turn_wake __attribute__ ((aligned (SHM_CACHE_LINE)));
+} __attribute__ ((aligned (SHM_CACHE_LINE))) ShmLine;
+
+/* A range that lost its worker. `owner` says whose it is. */
+typedef struct
+{
+  guint64 begin;
+  guint64 end;
+  guint32 owner; /* 0: empty; SHM_ORPHAN_FREE: to be claimed; else the claiming rank + 1 */
+} ShmOrphan;
+
+#define SHM_ORPHAN_FREE G_MAXUINT32
+
+typedef struct
+{
+  /* constant while the workers live */
+  guint64 n_items;
+  guint64 chunk_size;
+  guint32 n_workers;
+  guint32 schedule;
+  guint32 n_orphan_slots;
+  guint32 spin;
+  gint event_fd;
+  gboolean stop_at_failure;
+  /* read often, written seldom */
+  guint32 stop;         /* nobody may begin another item; sleepers go home */
+  guint32 n_orphans;    /* never too low; a death can leave it too high */
+  guint32 ordered_used; /* chunks of automatic size hold one item from here on */
+  /* next item << 16 | rank + 1 of the last claimer */
+  guint64 next __attribute__ ((aligned (SHM_CACHE_LINE)));
+  guint32 sleep __attribute__ ((aligned (SHM_CACHE_LINE))); /* ShmSleep, the caller's */
+  guint32 n_turn_waiters __attribute__ ((aligned (SHM_CACHE_LINE)));
+  ShmLock critical __attribute__ ((aligned (SHM_CACHE_LINE)));
+} ShmControlHeader;
+
+/* One job's shared memory, as this process sees it. */
+typedef struct
+{
+  ShmControlHeader *header;
+  ShmLine *lines;
+  guint64 *confirmed; /* [by][whose]: where a claim of `whose` ended, as seen by `by` */
+  ShmOrphan *orphans;
+  guint8 *rings;
+  gsize ring_size; /* bytes for each worker, its header included */
+  gsize map_size;
+} ShmControl;
+
+typedef struct
+{
+  guint64 n_items;
+  guint64 chunk_size; /* 0: automatic */
+  guint n_workers;
+  ShmSchedule schedule;
+  gboolean stop_at_failure;
+  gboolean with_rings;   /* results travel through shared memory */
+  gboolean with_wakeups; /* the workers do not run in the caller's own thread */
+} ShmControlSettings;
+
+ShmControl *shm_control_new (const ShmControlSettings *settings, GError **error);
+void shm_control_free (ShmControl *control);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (ShmControl, shm_control_free)
+
+void shm_control_notify (ShmControl *control, gboolean urgent);
+void shm_control_stop (ShmControl *control);
+gpointer shm_control_get_ring (ShmControl *control, guint rank);
+
+G_END_DECLS

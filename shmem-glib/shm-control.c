@@ -1,0 +1,142 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* The control block of one job: an anonymous shared mapping, made by the caller before it forks.
+ *
+ *     header | lines, one a worker | confirmed claims | orphaned ranges | rings, one a worker
+ *
+ * The caller owns the mapping and the eventfd; a worker that dies takes nothing with it. The eventfd is
+ * how workers wake the caller, if `sleep` says that it wants to be: the caller sets it before it polls, then
+ * looks at the rings and lines once more; a worker publishes before it reads it. With a full fence on both
+ * sides one of the two always sees the other. After it has looked, the caller is drowsy for a moment, so that
+ * a stream of small results costs one awakening in a millisecond, and a lonely result none of its delay.
+ */
+
+#include "config.h"
+
+#include "shm-control-private.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "shm-cpu.h"
+#include "shm-error.h"
+#include "shm-fork-private.h"
+#include "shm-i18n-private.h"
+#include "shm-ring-private.h"
+#include "shm-schedule-private.h"
+
+#define SPIN 400
+
+static gsize
+shm_control_align (gsize size)
+{
+  return (size + 4095) & ~(gsize) 4095;
+}
+
+ShmControl *
+shm_control_new (const ShmControlSettings *settings, GError **error)
+{
+  g_autofree ShmControl *self = g_new0 (ShmControl, 1);
+  gsize n = settings->n_workers;
+  gsize n_orphans = 2 * n + 16;
+  gsize lines_at = shm_control_align (sizeof (ShmControlHeader));
+  gsize confirmed_at = lines_at + shm_control_align (n * sizeof (ShmLine));
+  gsize orphans_at = confirmed_at + shm_control_align (n * n * sizeof (guint64));
+  gsize rings_at = orphans_at + shm_control_align (n_orphans * sizeof (ShmOrphan));
+  guint8 *base;
+  int fd = -1;
+
+  g_assert (n >= 1 && n <= SHM_CONTROL_MAX_WORKERS);
+  g_assert (settings->n_items <= SHM_CONTROL_MAX_ITEMS);
+
+  self->ring_size = settings->with_rings ? SHM_RING_SIZE : 0;
+  self->map_size = rings_at + n * self->ring_size;
+
+  if (settings->with_wakeups && !shm_fork_open_eventfd (&fd, error))
+    return NULL;
+
+  base = mmap (NULL, self->map_size, PROT_READ | PROT_WRITE,
+               MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED)
+    {
+      int saved_errno = errno;
+
+      shm_fork_close_fd (&fd);
+      g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,
+                   _ ("No shared memory for the control of %u workers: %s"), settings->n_workers,
+                   g_strerror (saved_errno));
+      return NULL;
+    }
+
+  self->header = (ShmControlHeader *) (gpointer) base;
+  self->lines = (ShmLine *) (gpointer) (base + lines_at);
+  self->confirmed = (guint64 *) (gpointer) (base + confirmed_at);
+  self->orphans = (ShmOrphan *) (gpointer) (base + orphans_at);
+  self->rings = base + rings_at;
+
+  self->header->n_items = settings->n_items;
+  self->header->chunk_size = settings->chunk_size;
+  self->header->n_workers = settings->n_workers;
+  self->header->schedule = settings->schedule;
+  self->header->n_orphan_slots = n_orphans;
+  self->header->spin = settings->n_workers <= shm_cpu_count () ? SPIN : 0;
+  self->header->event_fd = fd;
+  self->header->stop_at_failure = settings->stop_at_failure;
+  shm_schedule_init (self);
+
+  return g_steal_pointer (&self);
+}
+
+void
+shm_control_free (ShmControl *self)
+{
+  shm_fork_close_fd (&self->header->event_fd);
+  munmap (self->header, self->map_size);
+  g_free (self);
+}
+
+gpointer
+shm_control_get_ring (ShmControl *self, guint rank)
+{
+  return self->rings + rank * self->ring_size;
+}
+
+/* A worker has published something; any thread or process of the job may call this. */
+void
+shm_control_notify (ShmControl *self, gboolean urgent)
+{
+  guint32 *sleep_state = &self->header->sleep;
+  guint32 state;
+
+  shm_fence ();
+  state = shm_load (sleep_state);
+  if (state == SHM_AWAKE || (state == SHM_DROWSY && !urgent))
+    return;
+  if (__atomic_exchange_n (sleep_state, SHM_AWAKE, __ATOMIC_SEQ_CST) != SHM_AWAKE)
+    {
+      guint64 one = 1;
+
+      /* It cannot fail but by a full counter, which wakes as well. */
+      while (write (self->header->event_fd, &one, sizeof one) < 0 && errno == EINTR)
+        ;
+    }
+}
+
+/* Ends the job early: every sleeper is sent home, and nobody begins another item. */
+void
+shm_control_stop (ShmControl *self)
+{
+  guint rank;
+
+  __atomic_store_n (&self->header->stop, 1, __ATOMIC_SEQ_CST);
+  shm_futex_wake (&self->header->critical.word, INT_MAX);
+  for (rank = 0; rank < self->header->n_workers; rank++)
+    {
+      __atomic_add_fetch (&self->lines[rank].turn_wake, 1, __ATOMIC_SEQ_CST);
+      shm_futex_wake (&self->lines[rank].turn_wake, INT_MAX);
+    }
+}

@@ -1,0 +1,119 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <glib-object.h>
+#include <shmem-glib/shm-version.h>
+
+G_BEGIN_DECLS
+
+/**
+ * SECTION:shm-enums
+ * @title: Enumerations
+ * @short_description: the choices that arrays and pools offer
+ *
+ * The kinds of array items, and the ways in which a pool works.
+ */
+
+/**
+ * ShmDtype:
+ * @SHM_DTYPE_BOOL: a truth value of one byte, 0 or 1
+ * @SHM_DTYPE_I1: a signed integer of 1 byte
+ * @SHM_DTYPE_I2: a signed integer of 2 bytes
+ * @SHM_DTYPE_I4: a signed integer of 4 bytes
+ * @SHM_DTYPE_I8: a signed integer of 8 bytes
+ * @SHM_DTYPE_U1: an unsigned integer of 1 byte
+ * @SHM_DTYPE_U2: an unsigned integer of 2 bytes
+ * @SHM_DTYPE_U4: an unsigned integer of 4 bytes
+ * @SHM_DTYPE_U8: an unsigned integer of 8 bytes
+ * @SHM_DTYPE_F4: an IEEE 754 number of 4 bytes, C's `float`
+ * @SHM_DTYPE_F8: an IEEE 754 number of 8 bytes, C's `double`
+ * @SHM_DTYPE_C8: a complex number, two `float`s: real and imaginary part
+ * @SHM_DTYPE_C16: a complex number, two `double`s: real and imaginary part
+ * @SHM_DTYPE_RECORD: an opaque record of any size
+ *
+ * The type of an array's items. All are in the machine's own byte order.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  SHM_DTYPE_BOOL,
+  SHM_DTYPE_I1,
+  SHM_DTYPE_I2,
+  SHM_DTYPE_I4,
+  SHM_DTYPE_I8,
+  SHM_DTYPE_U1,
+  SHM_DTYPE_U2,
+  SHM_DTYPE_U4,
+  SHM_DTYPE_U8,
+  SHM_DTYPE_F4,
+  SHM_DTYPE_F8,
+  SHM_DTYPE_C8,
+  SHM_DTYPE_C16,
+  SHM_DTYPE_RECORD
+} ShmDtype;
+
+/**
+ * ShmArrayFlags:
+ * @SHM_ARRAY_FLAGS_NONE: nothing special
+ * @SHM_ARRAY_FLAGS_RESERVE: commit the memory now, so that running out of it is an error at creation
+ *   and not a bus error later
+ * @SHM_ARRAY_FLAGS_HUGE_PAGES: advise the system to use huge pages; no promise, since many systems do
+ *   not allow them in shared memory
+ * @SHM_ARRAY_FLAGS_SHAREABLE: keep the memory in a file descriptor that is sealed against shrinking and
+ *   growing, so that it can be handed to processes that this one did not fork
+ *
+ * How the memory of an array is obtained.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  SHM_ARRAY_FLAGS_NONE = 0,
+  SHM_ARRAY_FLAGS_RESERVE = 1 << 0,
+  SHM_ARRAY_FLAGS_HUGE_PAGES = 1 << 1,
+  SHM_ARRAY_FLAGS_SHAREABLE = 1 << 2
+} ShmArrayFlags;
+
+/**
+ * ShmBackendType:
+ * @SHM_BACKEND_TYPE_PROCESS: forked processes: the work function sees everything the caller had at the
+ *   start of the job, copy-on-write, and shares what lies in #ShmArray memory
+ * @SHM_BACKEND_TYPE_THREAD: threads of the calling process: everything is shared, a crash ends them all
+ * @SHM_BACKEND_TYPE_SERIAL: the calling thread itself, one item after the other: for debugging
+ *
+ * Who does the work of a pool.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  SHM_BACKEND_TYPE_PROCESS,
+  SHM_BACKEND_TYPE_THREAD,
+  SHM_BACKEND_TYPE_SERIAL
+} ShmBackendType;
+
+/**
+ * ShmSchedule:
+ * @SHM_SCHEDULE_DYNAMIC: each worker claims the next chunk when it has finished its last one; chunks of
+ *   #ShmMapReduce:chunk-size items, or of a size that follows the time which items take
+ * @SHM_SCHEDULE_STATIC: each worker's items are known from the start: one contiguous block each, or,
+ *   with a chunk size, chunks dealt out in turn
+ * @SHM_SCHEDULE_GUIDED: like dynamic, with chunks that shrink with the items left, down to
+ *   #ShmMapReduce:chunk-size
+ *
+ * How the items of a job are dealt to the workers; the words are OpenMP's.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  SHM_SCHEDULE_DYNAMIC,
+  SHM_SCHEDULE_STATIC,
+  SHM_SCHEDULE_GUIDED
+} ShmSchedule;
+
+G_END_DECLS

@@ -1,0 +1,422 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* The fork itself.
+ *
+ * A child inherits the caller's signal handlers, file descriptors, stdio buffers, atexit functions and
+ * default main context, none of which is its own. So the child resets the handlers and the mask, closes
+ * what belongs to the jobs of the caller, leaves by _exit () whatever happens, has a fresh thread-default
+ * main context, and dies when the caller does.
+ *
+ * That it dies with the caller: the caller alone holds the writing end of the job's lifeline, a pipe that
+ * nobody ever writes to. Each child opens the reading end anew (an open file description of its own) and
+ * has the kernel send it SIGKILL when the pipe hangs up, which happens whichever thread forked, and also
+ * in the middle of a long loop in C. Where the caller's main thread forks, PR_SET_PDEATHSIG does the same
+ * a second time, for the case that some other child of the application has inherited the lifeline.
+ *
+ * The set of these descriptors is guarded by a mutex that is held across the fork, so a child always finds
+ * it whole, and knows each descriptor that was open.
+ *
+ * That a child is gone is told by its pidfd; where the system has none, by a pipe whose writing end only
+ * the child holds. Nobody else's child is ever waited for, and SIGCHLD is not touched. If the application
+ * ignores SIGCHLD the kernel reaps the child, and its status is not to be had.
+ */
+
+#include "config.h"
+
+#include "shm-fork-private.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib-unix.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if HAVE_SINGLE_THREADED
+#include <sys/single_threaded.h>
+#endif
+
+#include "shm-debug-private.h"
+#include "shm-failure-private.h"
+#include "shm-i18n-private.h"
+
+static pthread_mutex_t fds_mutex = PTHREAD_MUTEX_INITIALIZER;
+static GArray *fds; /* of int; guarded by fds_mutex */
+static pid_t child_pid;
+
+static void
+shm_fork_set_errno (GError **error, const char *message)
+{
+  int saved_errno = errno;
+
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno), "%s: %s", message,
+               g_strerror (saved_errno));
+}
+
+static void
+shm_fork_add_fd (int fd)
+{
+  if (fds == NULL)
+    fds = g_array_new (FALSE, FALSE, sizeof (int));
+  g_array_append_val (fds, fd);
+}
+
+gboolean
+shm_fork_open_eventfd (int *fd, GError **error)
+{
+  pthread_mutex_lock (&fds_mutex);
+  *fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (*fd >= 0)
+    shm_fork_add_fd (*fd);
+  pthread_mutex_unlock (&fds_mutex);
+
+  if (*fd < 0)
+    shm_fork_set_errno (error, _ ("No file descriptor for a job"));
+  return *fd >= 0;
+}
+
+gboolean
+shm_fork_open_pipe (int new_fds[2], GError **error)
+{
+  gboolean ok;
+
+  pthread_mutex_lock (&fds_mutex);
+  ok = pipe2 (new_fds, O_CLOEXEC | O_NONBLOCK) == 0;
+  if (ok)
+    {
+      shm_fork_add_fd (new_fds[0]);
+      shm_fork_add_fd (new_fds[1]);
+    }
+  else
+    new_fds[0] = new_fds[1] = -1;
+  pthread_mutex_unlock (&fds_mutex);
+
+  if (!ok)
+    shm_fork_set_errno (error, _ ("No file descriptor for a job"));
+  return ok;
+}
+
+void
+shm_fork_close_fd (int *fd)
+{
+  guint i;
+
+  if (*fd < 0)
+    return;
+  pthread_mutex_lock (&fds_mutex);
+  for (i = 0; i < fds->len; i++)
+    if (g_array_index (fds, int, i) == *fd)
+      {
+        g_array_remove_index_fast (fds, i);
+        break;
+      }
+  close (*fd);
+  if (fds->len == 0)
+    g_clear_pointer (&fds, g_array_unref);
+  pthread_mutex_unlock (&fds_mutex);
+  *fd = -1;
+}
+
+static int
+shm_fork_pidfd_open (pid_t pid)
+{
+#ifndef SYS_pidfd_open
+#define SYS_pidfd_open 434
+#endif
+  return syscall (SYS_pidfd_open, pid, 0);
+}
+
+static gboolean
+shm_fork_have_pidfd (void)
+{
+  static gint answer = 0; /* 0: not asked yet */
+  int fd;
+
+  if (shm_debug_has (SHM_DEBUG_NO_PIDFD))
+    return FALSE;
+  if (g_atomic_int_get (&answer) == 0)
+    {
+      fd = shm_fork_pidfd_open (getpid ());
+      if (fd < 0 && errno == EMFILE)
+        return TRUE;
+      if (fd >= 0)
+        close (fd);
+      g_atomic_int_set (&answer, fd >= 0 ? 1 : -1);
+    }
+  return g_atomic_int_get (&answer) > 0;
+}
+
+/* Whether another thread may hold a lock at the moment of the fork. */
+gboolean
+shm_fork_caller_has_threads (void)
+{
+#if HAVE_SINGLE_THREADED
+  return !__libc_single_threaded;
+#else
+  return TRUE;
+#endif
+}
+
+static void
+shm_fork_flush_stream (FILE *stream)
+{
+  /* Another thread that is stuck in a write must not stop us. */
+  if (ftrylockfile (stream) == 0)
+    {
+      fflush_unlocked (stream);
+      funlockfile (stream);
+    }
+}
+
+static void
+shm_fork_flush (void)
+{
+  shm_fork_flush_stream (stdout);
+  shm_fork_flush_stream (stderr);
+}
+
+/* Ends a child; its own output is written, nothing of the caller's runs. */
+void
+shm_fork_leave (int status)
+{
+  shm_fork_flush ();
+  _exit (status);
+}
+
+#if HAVE_ON_EXIT
+/* The work function called exit (): what the caller registered must not run here. */
+static void
+shm_fork_on_exit (int status, void *data)
+{
+  if (getpid () == child_pid)
+    shm_fork_leave (status);
+}
+#else
+static void
+shm_fork_at_exit (void)
+{
+  if (getpid () == child_pid)
+    shm_fork_leave (EXIT_FAILURE);
+}
+#endif
+
+/* Ctrl-C reaches the whole foreground group: the caller decides what becomes of the job. A handler, and
+ * not SIG_IGN, so that programs which a worker starts die of it as usual. */
+static void
+shm_fork_on_interrupt (int number)
+{
+}
+
+static void
+shm_fork_reset_signals (void)
+{
+  struct sigaction action;
+  sigset_t none;
+  int number;
+
+  for (number = 1; number < NSIG; number++)
+    {
+      if (number == SIGKILL || number == SIGSTOP || number == SIGINT ||
+          sigaction (number, NULL, &action) != 0)
+        continue;
+      /* Who ignores SIGPIPE relies on EPIPE. */
+      if (action.sa_handler == SIG_DFL || (number == SIGPIPE && action.sa_handler == SIG_IGN))
+        continue;
+      memset (&action, 0, sizeof action);
+      action.sa_handler = SIG_DFL;
+      sigaction (number, &action, NULL);
+    }
+
+  memset (&action, 0, sizeof action);
+  action.sa_handler = shm_fork_on_interrupt;
+  action.sa_flags = SA_RESTART;
+  sigaction (SIGINT, &action, NULL);
+
+  sigemptyset (&none);
+  pthread_sigmask (SIG_SETMASK, &none, NULL);
+}
+
+static void
+shm_fork_close_fds (int event_fd, int lifeline, int child_end)
+{
+  guint i;
+
+  for (i = 0; fds != NULL && i < fds->len; i++)
+    {
+      int fd = g_array_index (fds, int, i);
+
+      if (fd != event_fd && fd != lifeline && fd != child_end)
+        close (fd);
+    }
+  fds = NULL;
+  shm_fork_add_fd (event_fd);
+}
+
+static void
+shm_fork_die_with_caller (int lifeline, pid_t caller, gboolean main_thread)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", lifeline);
+  struct pollfd poll_fd = { lifeline, POLLIN, 0 };
+  int own = open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+  if (main_thread || own < 0)
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
+  if (own >= 0)
+    {
+      fcntl (own, F_SETOWN, getpid ());
+      fcntl (own, F_SETSIG, SIGKILL);
+      fcntl (own, F_SETFL, O_NONBLOCK | O_ASYNC);
+    }
+  /* It may have died before we were ready for it. */
+  if (poll (&poll_fd, 1, 0) > 0 || getppid () != caller)
+    _exit (EXIT_FAILURE);
+  close (lifeline);
+}
+
+static void
+shm_fork_enter_child (int keep_event_fd,
+                      const int lifeline[2],
+                      int child_end,
+                      pid_t caller,
+                      gboolean main_thread)
+{
+  child_pid = getpid ();
+  shm_fork_close_fds (keep_event_fd, lifeline[0], child_end);
+  pthread_mutex_unlock (&fds_mutex);
+
+  shm_fork_die_with_caller (lifeline[0], caller, main_thread);
+#if HAVE_ON_EXIT
+  on_exit (shm_fork_on_exit, NULL);
+#else
+  atexit (shm_fork_at_exit);
+#endif
+  shm_fork_reset_signals ();
+}
+
+/* Exercises the locks that a thread of the caller may have held at the moment of the fork: if one of them
+ * was, this never returns, and the caller makes another child. */
+void
+shm_fork_prove (void)
+{
+  g_autoptr (GVariant) variant = g_variant_ref_sink (g_variant_new ("(sa{sv}mai)", "", NULL, NULL));
+  g_autoptr (GObject) object = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autofree char *name = g_strdup_printf ("ShmForkProbe%d", (int) getpid ());
+  GType type = g_type_register_static_simple (G_TYPE_OBJECT, name, sizeof (GObjectClass), NULL,
+                                              sizeof (GObject), NULL, 0);
+
+  error = g_error_new_literal (g_quark_from_string (name), 0, name);
+  object = g_object_new (type, NULL);
+  g_signal_new ("probe", type, G_SIGNAL_RUN_LAST, 0, NULL, NULL, NULL, G_TYPE_NONE, 0);
+  g_signal_emit_by_name (object, "probe");
+  /* This takes the lock of g_log (), and says nothing. */
+  g_log_set_fatal_mask (name, g_log_set_fatal_mask (name, G_LOG_FATAL_MASK));
+}
+
+/* Forks. In the child everything that this file's head promises has been done when it returns; *child has
+ * the pid 0 there. The caller keeps the lifeline and the child's watch. */
+gboolean
+shm_fork (ShmChild *child, int keep_event_fd, const int lifeline[2], GError **error)
+{
+  int ends[2] = { -1, -1 };
+  pid_t caller = getpid ();
+  gboolean main_thread = syscall (SYS_gettid) == caller;
+  gboolean have_pidfd = shm_fork_have_pidfd ();
+  int fork_errno, watch_errno = 0;
+  sigset_t all, old;
+  pid_t pid;
+
+  if (!have_pidfd && !shm_fork_open_pipe (ends, error))
+    return FALSE;
+
+  shm_fork_flush ();
+  /* No handler of the caller may run in the child before the child has reset it. */
+  sigfillset (&all);
+  pthread_sigmask (SIG_SETMASK, &all, &old);
+  pthread_mutex_lock (&fds_mutex);
+  pid = fork ();
+  fork_errno = errno;
+  if (getpid () != caller)
+    {
+      child->pid = 0;
+      child->watch = -1;
+      shm_fork_enter_child (keep_event_fd, lifeline, ends[1], caller, main_thread);
+      return TRUE;
+    }
+  child->pid = pid;
+  child->watch = ends[0];
+  if (pid > 0 && have_pidfd)
+    {
+      child->watch = shm_fork_pidfd_open (pid);
+      watch_errno = errno;
+      if (child->watch >= 0)
+        shm_fork_add_fd (child->watch);
+    }
+  pthread_mutex_unlock (&fds_mutex);
+  pthread_sigmask (SIG_SETMASK, &old, NULL);
+  shm_fork_close_fd (&ends[1]);
+
+  if (pid < 0)
+    {
+      shm_fork_close_fd (&ends[0]);
+      errno = fork_errno;
+      shm_fork_set_errno (error, _ ("A worker cannot be forked"));
+      return FALSE;
+    }
+  if (child->watch < 0)
+    {
+      kill (pid, SIGKILL);
+      shm_fork_reap (child, TRUE, NULL);
+      errno = watch_errno;
+      shm_fork_set_errno (error, _ ("A worker cannot be watched"));
+      return FALSE;
+    }
+  return TRUE;
+}
+
+/* Never hits another process that has got the pid of a child that is gone. */
+void
+shm_fork_kill (const ShmChild *child, int number)
+{
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
+#endif
+  if (child->pid <= 0 ||
+      (shm_fork_have_pidfd () && syscall (SYS_pidfd_send_signal, child->watch, number, NULL, 0) == 0))
+    return;
+  if (!shm_fork_have_pidfd () || errno == ENOSYS || errno == EPERM)
+    kill (child->pid, number);
+}
+
+/* TRUE: the child is gone, its watch is closed, and *wait_status tells how, or is
+ * SHM_WAIT_STATUS_UNKNOWN if the kernel or somebody else has reaped it. */
+gboolean
+shm_fork_reap (ShmChild *child, gboolean block, gint *wait_status)
+{
+  gint status = 0;
+  pid_t pid;
+
+  do
+    pid = waitpid (child->pid, &status, block ? 0 : WNOHANG);
+  while (pid < 0 && errno == EINTR);
+
+  if (pid == 0)
+    return FALSE;
+  if (pid < 0)
+    status = SHM_WAIT_STATUS_UNKNOWN;
+  shm_fork_close_fd (&child->watch);
+  child->pid = 0;
+  if (wait_status != NULL)
+    *wait_status = status;
+  return TRUE;
+}

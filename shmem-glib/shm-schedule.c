@@ -1,0 +1,468 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* Who works on which items.
+ *
+ * A claim must be one atomic step that also says whose it is: a worker may be killed between any two
+ * instructions, and no item may get lost or be done twice. So `next` holds the next free item and the
+ * rank of the last claimer; a worker writes what it is about to claim into its own line, then swaps
+ * `next`. If it dies right there, the caller finds the claim made if `next` still names the dead rank
+ * with that end, or if a later claimer, who notes whom it supersedes in its own row of `confirmed` before
+ * its own swap, has seen it. Both the words and the row only ever grow.
+ *
+ * Ranges of the dead become orphans, which any worker claims before new ones, the lowest first.
+ *
+ * Ordered sections: ranges are the units, since within a range one worker goes through the items in order
+ * anyway. Each line's `floor` says below which item nobody needs to wait for that worker; a range may
+ * enter when no other floor and no orphan lies below it. A worker lowers its floor only before its claim
+ * can succeed, so that who claims later sees it; each rise looks for a sleeper whose turn has come.
+ */
+
+#include "config.h"
+
+#include "shm-schedule-private.h"
+
+#define RANK_BITS 16
+#define TARGET_NS 200000
+
+void
+shm_schedule_init (ShmControl *control)
+{
+  ShmControlHeader *header = control->header;
+  guint64 n = header->n_items;
+  guint64 p = header->n_workers;
+  guint rank;
+
+  for (rank = 0; rank < p; rank++)
+    {
+      ShmLine *line = &control->lines[rank];
+
+      line->floor = G_MAXUINT64;
+      if (header->schedule == SHM_SCHEDULE_STATIC)
+        {
+          line->position =
+              header->chunk_size ? MIN (n, rank * header->chunk_size) : n / p * rank + MIN (n % p, rank);
+          if (shm_schedule_has_more (control, rank))
+            line->floor = line->position;
+        }
+    }
+}
+
+/* STATIC: the range of this rank at its position; begin == end if there is none left. */
+static void
+shm_schedule_peek_static (ShmControl *control, guint rank, guint64 *begin, guint64 *end, guint64 *next)
+{
+  ShmControlHeader *header = control->header;
+  guint64 n = header->n_items;
+  guint64 p = header->n_workers;
+  guint64 chunk = header->chunk_size;
+
+  *begin = control->lines[rank].position;
+  if (chunk == 0)
+    {
+      *end = n / p * (rank + 1) + MIN (n % p, rank + 1);
+      *next = *end;
+    }
+  else
+    {
+      *end = MIN (n, *begin + MIN (chunk, n - *begin));
+      *next = chunk > (n - *begin) / p ? n : *begin + p * chunk;
+    }
+}
+
+/* Whether a new worker of this rank would find something to do. */
+gboolean
+shm_schedule_has_more (ShmControl *control, guint rank)
+{
+  ShmControlHeader *header = control->header;
+  guint64 begin, end, next;
+  guint i;
+
+  if (shm_load (&header->n_orphans))
+    for (i = 0; i < header->n_orphan_slots; i++)
+      if (shm_load (&control->orphans[i].owner) == SHM_ORPHAN_FREE)
+        return TRUE;
+
+  if (header->schedule != SHM_SCHEDULE_STATIC)
+    return shm_load (&header->next) >> RANK_BITS < header->n_items;
+  shm_schedule_peek_static (control, rank, &begin, &end, &next);
+  return begin < end;
+}
+
+static void
+shm_schedule_intend (ShmLine *line, guint64 begin, guint64 end)
+{
+  shm_store (&line->begin, begin);
+  shm_store (&line->end, end);
+  __atomic_store_n (&line->floor, begin, __ATOMIC_SEQ_CST);
+}
+
+static void
+shm_schedule_own (ShmLine *line)
+{
+  shm_store (&line->done, line->begin);
+  shm_store (&line->begun, line->begin);
+  shm_store (&line->state, SHM_LINE_RUNNING);
+}
+
+static ShmOrphan *
+shm_schedule_lowest_orphan (ShmControl *control)
+{
+  ShmOrphan *lowest = NULL;
+  guint i;
+
+  for (i = 0; i < control->header->n_orphan_slots; i++)
+    {
+      ShmOrphan *orphan = &control->orphans[i];
+
+      if (shm_load (&orphan->owner) == SHM_ORPHAN_FREE &&
+          (lowest == NULL || orphan->begin < lowest->begin))
+        lowest = orphan;
+    }
+  return lowest;
+}
+
+/* Claims the lowest orphan that begins below `limit`. */
+static gboolean
+shm_schedule_claim_orphan (ShmControl *control, guint rank, guint64 limit)
+{
+  ShmLine *line = &control->lines[rank];
+  ShmOrphan *orphan;
+
+  while ((orphan = shm_schedule_lowest_orphan (control)) != NULL && orphan->begin < limit)
+    {
+      guint32 expected = SHM_ORPHAN_FREE;
+
+      __atomic_store_n (&line->floor, orphan->begin, __ATOMIC_SEQ_CST);
+      if (!__atomic_compare_exchange_n (&orphan->owner, &expected, rank + 1, FALSE, __ATOMIC_SEQ_CST,
+                                        __ATOMIC_RELAXED))
+        continue;
+
+      /* Dying from here on leaves the slot with our name in it, until the line says it all. */
+      shm_schedule_intend (line, orphan->begin, orphan->end);
+      shm_schedule_own (line);
+      shm_store (&orphan->owner, 0);
+      __atomic_sub_fetch (&control->header->n_orphans, 1, __ATOMIC_SEQ_CST);
+      return TRUE;
+    }
+  return FALSE;
+}
+
+static gboolean
+shm_schedule_claim_static (ShmControl *control, guint rank)
+{
+  ShmLine *line = &control->lines[rank];
+  guint64 begin, end, next;
+
+  shm_schedule_peek_static (control, rank, &begin, &end, &next);
+  if (begin >= end)
+    return FALSE;
+  shm_schedule_intend (line, begin, end);
+  shm_store (&line->position, next);
+  shm_schedule_own (line);
+  return TRUE;
+}
+
+static guint64
+shm_schedule_chunk (const ShmControlHeader *header, guint64 left, guint64 grain)
+{
+  guint64 share = left / header->n_workers / 2 + 1;
+  guint64 chunk;
+
+  if (header->schedule == SHM_SCHEDULE_GUIDED)
+    chunk = MAX (share, header->chunk_size);
+  else if (header->chunk_size)
+    chunk = header->chunk_size;
+  else if (shm_load (&header->ordered_used))
+    chunk = 1;
+  else
+    chunk = MIN (grain, share);
+  return MIN (chunk, left);
+}
+
+static gboolean
+shm_schedule_claim_next (ShmControl *control, guint rank, guint64 grain)
+{
+  ShmControlHeader *header = control->header;
+  ShmLine *line = &control->lines[rank];
+  guint64 word = shm_load (&header->next);
+
+  for (;;)
+    {
+      guint64 begin = word >> RANK_BITS;
+      guint64 last = word & ((1 << RANK_BITS) - 1);
+      guint64 end;
+
+      if (begin >= header->n_items)
+        return FALSE;
+      end = begin + shm_schedule_chunk (header, header->n_items - begin, grain);
+      if (last != 0 && last != rank + 1)
+        shm_store (&control->confirmed[(gsize) rank * header->n_workers + last - 1], begin);
+      shm_schedule_intend (line, begin, end);
+      if (__atomic_compare_exchange_n (&header->next, &word, end << RANK_BITS | (rank + 1), FALSE,
+                                       __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
+        break;
+    }
+  shm_schedule_own (line);
+  return TRUE;
+}
+
+/* Claims a range for this rank: its line says which. `grain` is the wanted number of items, where the
+ * size of chunks is automatic. */
+gboolean
+shm_schedule_claim (ShmControl *control, guint rank, guint64 grain)
+{
+  ShmControlHeader *header = control->header;
+  ShmLine *line = &control->lines[rank];
+  gboolean is_static = header->schedule == SHM_SCHEDULE_STATIC;
+  gboolean claimed = FALSE;
+
+  /* While the end is 0 there is no claim; the old range's end would look like one. */
+  shm_store (&line->end, 0);
+  shm_store (&line->state, SHM_LINE_CLAIMING);
+
+  /* The lowest first: an ordered section must never wait for what its own worker has still to do. */
+  if (G_UNLIKELY (shm_load (&header->n_orphans)))
+    claimed = shm_schedule_claim_orphan (control, rank, is_static ? line->position : G_MAXUINT64);
+  if (!claimed)
+    claimed = is_static ? shm_schedule_claim_static (control, rank)
+                        : shm_schedule_claim_next (control, rank, grain);
+  if (!claimed && is_static && shm_load (&header->n_orphans))
+    claimed = shm_schedule_claim_orphan (control, rank, G_MAXUINT64);
+  if (!claimed)
+    {
+      shm_store (&line->floor, G_MAXUINT64);
+      shm_store (&line->state, SHM_LINE_READY);
+      shm_fence ();
+    }
+  /* The floor may have risen from what a lost race had shown. */
+  if (G_UNLIKELY (shm_load (&header->n_turn_waiters)))
+    shm_schedule_wake_turn (control);
+  return claimed;
+}
+
+/* The next wanted number of items, when `grain` items took so long. */
+guint64
+shm_schedule_adapt (guint64 grain, gint64 elapsed_ns)
+{
+  if (elapsed_ns < TARGET_NS / 16)
+    return MIN (grain * 8, G_GUINT64_CONSTANT (1) << 30);
+  if (elapsed_ns < TARGET_NS / 2)
+    return MIN (grain * 2, G_GUINT64_CONSTANT (1) << 30);
+  if (elapsed_ns > TARGET_NS * 2)
+    return MAX (1, (guint64) ((gdouble) grain * TARGET_NS / elapsed_ns));
+  return grain;
+}
+
+static gboolean
+shm_schedule_was_claimed (ShmControl *control, guint rank)
+{
+  ShmControlHeader *header = control->header;
+  ShmLine *line = &control->lines[rank];
+  guint by;
+
+  if (line->end == 0)
+    return FALSE;
+  if (header->schedule == SHM_SCHEDULE_STATIC)
+    return line->position > line->begin;
+  if (shm_load (&header->next) == (line->end << RANK_BITS | (rank + 1)))
+    return TRUE;
+  for (by = 0; by < header->n_workers; by++)
+    if (shm_load (&control->confirmed[(gsize) by * header->n_workers + rank]) >= line->end)
+      return TRUE;
+  return FALSE;
+}
+
+/* Reads from the line of a dead worker what it owned. `handed_over` is the end of the last range whose
+ * result arrived from it, or 0: the result counts, even if its worker could not say so any more. */
+void
+shm_schedule_resolve (ShmControl *control, guint rank, guint64 handed_over, ShmRemains *remains)
+{
+  ShmLine *line = &control->lines[rank];
+  gboolean adopted = FALSE;
+  guint i;
+
+  remains->begin = remains->end = 0;
+  remains->item = SHM_NO_ITEM;
+
+  for (i = 0; i < control->header->n_orphan_slots; i++)
+    {
+      ShmOrphan *orphan = &control->orphans[i];
+
+      if (shm_load (&orphan->owner) != rank + 1)
+        continue;
+      if (line->state != SHM_LINE_RUNNING)
+        {
+          remains->begin = orphan->begin;
+          remains->end = orphan->end;
+          adopted = TRUE;
+        }
+      shm_store (&orphan->owner, 0);
+      __atomic_sub_fetch (&control->header->n_orphans, 1, __ATOMIC_SEQ_CST);
+    }
+
+  if (line->state == SHM_LINE_RUNNING)
+    {
+      guint64 done = line->done;
+
+      if (handed_over > done && handed_over <= line->end)
+        done = handed_over;
+      remains->begin = done;
+      remains->end = line->end;
+      if (line->begun > done && line->begun <= line->end)
+        remains->item = line->begun - 1;
+    }
+  else if (!adopted && line->state == SHM_LINE_CLAIMING && shm_schedule_was_claimed (control, rank))
+    {
+      remains->begin = line->begin;
+      remains->end = line->end;
+    }
+}
+
+/* FALSE: all slots are taken. */
+gboolean
+shm_schedule_add_orphan (ShmControl *control, guint64 begin, guint64 end)
+{
+  guint i;
+
+  for (i = 0; i < control->header->n_orphan_slots; i++)
+    {
+      ShmOrphan *orphan = &control->orphans[i];
+
+      if (shm_load (&orphan->owner) != 0)
+        continue;
+      orphan->begin = begin;
+      orphan->end = end;
+      __atomic_add_fetch (&control->header->n_orphans, 1, __ATOMIC_SEQ_CST);
+      __atomic_store_n (&orphan->owner, SHM_ORPHAN_FREE, __ATOMIC_SEQ_CST);
+      return TRUE;
+    }
+  return FALSE;
+}
+
+/* Makes the line of a dead worker fit for its successor; its orphans must have been added before, since
+ * from here on nobody waits for it. */
+void
+shm_schedule_clear (ShmControl *control, guint rank)
+{
+  ShmLine *line = &control->lines[rank];
+
+  line->begin = line->end = line->begun = line->done = 0;
+  line->item_started = 0;
+  if (line->turn_waiting)
+    __atomic_sub_fetch (&control->header->n_turn_waiters, 1, __ATOMIC_SEQ_CST);
+  line->turn_waiting = 0;
+  shm_store (&line->state, SHM_LINE_EMPTY);
+  shm_schedule_pass_turn (control, rank);
+}
+
+/* The lowest item that waits to pass, and the rank that has it, or -1. */
+static guint64
+shm_schedule_lowest_floor (ShmControl *control, gint *who)
+{
+  ShmControlHeader *header = control->header;
+  guint64 lowest = G_MAXUINT64;
+  guint i;
+
+  *who = -1;
+  for (i = 0; i < header->n_workers; i++)
+    {
+      guint64 item = __atomic_load_n (&control->lines[i].floor, __ATOMIC_SEQ_CST);
+
+      if (item < lowest)
+        {
+          lowest = item;
+          *who = i;
+        }
+    }
+  if (shm_load (&header->n_orphans))
+    for (i = 0; i < header->n_orphan_slots; i++)
+      {
+        ShmOrphan *orphan = &control->orphans[i];
+
+        if (shm_load (&orphan->owner) != 0 && orphan->begin < lowest)
+          {
+            lowest = orphan->begin;
+            *who = -1;
+          }
+      }
+  return lowest;
+}
+
+static gboolean
+shm_schedule_has_turn (ShmControl *control, guint rank)
+{
+  gint who;
+
+  return shm_schedule_lowest_floor (control, &who) >= control->lines[rank].begin;
+}
+
+/* Waits until every item before this rank's range has passed; FALSE if the job was stopped. */
+gboolean
+shm_schedule_enter_turn (ShmControl *control, guint rank)
+{
+  ShmControlHeader *header = control->header;
+  ShmLine *line = &control->lines[rank];
+  guint spin;
+  gboolean turn = FALSE;
+
+  if (!shm_load (&header->ordered_used))
+    shm_store (&header->ordered_used, 1);
+
+  for (spin = 0; spin <= header->spin; spin++)
+    {
+      if (shm_schedule_has_turn (control, rank))
+        return TRUE;
+      shm_pause ();
+    }
+
+  /* Dying in between leaves the count too high, which costs a look, and never too low. */
+  __atomic_add_fetch (&header->n_turn_waiters, 1, __ATOMIC_SEQ_CST);
+  shm_store (&line->turn_waiting, 1);
+  for (;;)
+    {
+      guint32 wake = shm_load (&line->turn_wake);
+
+      turn = shm_schedule_has_turn (control, rank);
+      if (turn || shm_load (&header->stop))
+        break;
+      shm_futex_wait (&line->turn_wake, wake);
+    }
+  shm_store (&line->turn_waiting, 0);
+  __atomic_sub_fetch (&header->n_turn_waiters, 1, __ATOMIC_SEQ_CST);
+  return turn;
+}
+
+/* Wakes the worker whose turn it is, if it sleeps. */
+void
+shm_schedule_wake_turn (ShmControl *control)
+{
+  gint who;
+
+  shm_schedule_lowest_floor (control, &who);
+  if (who < 0)
+    return;
+  __atomic_add_fetch (&control->lines[who].turn_wake, 1, __ATOMIC_SEQ_CST);
+  shm_futex_wake (&control->lines[who].turn_wake, 1);
+}
+
+/* Nobody needs to wait for this rank's range any more. */
+void
+shm_schedule_pass_turn (ShmControl *control, guint rank)
+{
+  ShmLine *line = &control->lines[rank];
+  guint64 begin, end, next;
+  guint64 floor = G_MAXUINT64;
+
+  if (control->header->schedule == SHM_SCHEDULE_STATIC)
+    {
+      shm_schedule_peek_static (control, rank, &begin, &end, &next);
+      if (begin < end)
+        floor = begin;
+    }
+  __atomic_store_n (&line->floor, floor, __ATOMIC_SEQ_CST);
+  shm_fence ();
+  if (shm_load (&control->header->n_turn_waiters))
+    shm_schedule_wake_turn (control);
+}

@@ -1,0 +1,43 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+#define SHM_CACHE_LINE 64
+
+#define shm_load(p) __atomic_load_n ((p), __ATOMIC_ACQUIRE)
+#define shm_store(p, v) __atomic_store_n ((p), (v), __ATOMIC_RELEASE)
+#define shm_fence() __atomic_thread_fence (__ATOMIC_SEQ_CST)
+
+static inline void
+shm_pause (void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause ();
+#elif defined(__aarch64__)
+  __asm__ volatile ("yield");
+#endif
+}
+
+/* Sleeps while *word is value; wakes early for no reason now and then. */
+void shm_futex_wait (guint32 *word, guint32 value);
+void shm_futex_wake (guint32 *word, gint n_waiters);
+
+/* 0: free; else the owner, and SHM_LOCK_WAITERS if somebody may sleep on it. */
+typedef struct
+{
+  guint32 word;
+} ShmLock;
+
+#define SHM_LOCK_WAITERS 0x80000000u
+
+gboolean shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin, const guint32 *stop);
+void shm_lock_release (ShmLock *lock);
+gboolean shm_lock_break (ShmLock *lock, guint32 owner);
+
+G_END_DECLS

@@ -1,0 +1,99 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* A lock that lies in shared memory and survives its owner.
+ *
+ * The word holds the owner, so taking the lock and saying who has it are one atomic step: whenever a
+ * worker dies, the word tells whether it was the owner. The caller, who learns of every death, then
+ * breaks the lock (shm_lock_break ()). It wakes all sleepers at each death, owner or not, since the
+ * dead one may have been woken by a release and not have taken the lock yet.
+ *
+ * A waiter spins for a short time, then sleeps in the kernel. `stop` is looked at after each
+ * awakening; who sets it wakes everybody.
+ */
+
+#include "config.h"
+
+#include "shm-sync-private.h"
+
+#include <limits.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+void
+shm_futex_wait (guint32 *word, guint32 value)
+{
+  syscall (SYS_futex, word, FUTEX_WAIT, value, NULL, NULL, 0);
+}
+
+void
+shm_futex_wake (guint32 *word, gint n_waiters)
+{
+  syscall (SYS_futex, word, FUTEX_WAKE, n_waiters, NULL, NULL, 0);
+}
+
+static inline gboolean
+shm_lock_try (ShmLock *lock, guint32 value)
+{
+  guint32 expected = 0;
+
+  return __atomic_compare_exchange_n (&lock->word, &expected, value, FALSE, __ATOMIC_SEQ_CST,
+                                      __ATOMIC_RELAXED);
+}
+
+/* TRUE: the lock is ours; FALSE: *stop was set. */
+gboolean
+shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin, const guint32 *stop)
+{
+  guint i;
+
+  g_assert (owner != 0 && (owner & SHM_LOCK_WAITERS) == 0);
+
+  for (i = 0; i <= spin; i++)
+    {
+      if (shm_load (&lock->word) == 0 && shm_lock_try (lock, owner))
+        return TRUE;
+      shm_pause ();
+    }
+
+  while (!shm_load (stop))
+    {
+      guint32 word = shm_load (&lock->word);
+
+      /* Who has slept cannot know whether others sleep still, and so always leaves the mark. */
+      if (word == 0)
+        {
+          if (shm_lock_try (lock, owner | SHM_LOCK_WAITERS))
+            return TRUE;
+          continue;
+        }
+      if (!(word & SHM_LOCK_WAITERS) &&
+          !__atomic_compare_exchange_n (&lock->word, &word, word | SHM_LOCK_WAITERS, FALSE,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+        continue;
+      shm_futex_wait (&lock->word, word | SHM_LOCK_WAITERS);
+    }
+  return FALSE;
+}
+
+void
+shm_lock_release (ShmLock *lock)
+{
+  if (__atomic_exchange_n (&lock->word, 0, __ATOMIC_SEQ_CST) & SHM_LOCK_WAITERS)
+    shm_futex_wake (&lock->word, 1);
+}
+
+/* Called by the caller after each death of a worker; TRUE if the dead one had the lock. */
+gboolean
+shm_lock_break (ShmLock *lock, guint32 owner)
+{
+  guint32 word = shm_load (&lock->word);
+  gboolean owned = (word & ~SHM_LOCK_WAITERS) == owner;
+
+  if (owned)
+    __atomic_store_n (&lock->word, 0, __ATOMIC_SEQ_CST);
+  shm_futex_wake (&lock->word, INT_MAX);
+  return owned;
+}

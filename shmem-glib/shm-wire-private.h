@@ -1,0 +1,58 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include "shm-ring-private.h"
+
+G_BEGIN_DECLS
+
+typedef enum
+{
+  SHM_FRAME_RESULT = 1, /* items begin … end - 1 are done; value is their result */
+  SHM_FRAME_FAILURE     /* item begin failed; value says how (shm_failure_from_variant ()) */
+} ShmFrameKind;
+
+typedef struct
+{
+  ShmFrameKind kind;
+  guint64 begin;
+  guint64 end;
+  GVariant *value; /* owned */
+} ShmFrame;
+
+typedef enum
+{
+  SHM_WIRE_NOTHING, /* no whole frame has arrived yet */
+  SHM_WIRE_FRAME,
+  SHM_WIRE_BAD_VALUE, /* a frame whose value is damaged; what follows it is not */
+  SHM_WIRE_ERROR /* from here on nothing from this worker can be understood */
+} ShmWireStatus;
+
+typedef struct
+{
+  guint32 kind;
+  guint32 type_length;
+  guint64 begin;
+  guint64 end;
+  guint64 size;
+} ShmFrameHeader;
+
+/* Puts frames together; zero it before its first use. */
+typedef struct
+{
+  ShmFrameHeader header;
+  gboolean has_header;
+  guint8 *body;
+  gsize body_size;
+  gsize body_filled;
+} ShmWireReader;
+
+gboolean shm_wire_write (ShmRingWriter *writer, ShmFrameKind kind, guint64 begin, guint64 end,
+                         GVariant *value);
+ShmWireStatus shm_wire_read (ShmWireReader *reader, ShmRing *ring, guint64 n_items, ShmFrame *frame,
+                             GError **error);
+void shm_wire_reader_clear (ShmWireReader *reader);
+
+G_END_DECLS

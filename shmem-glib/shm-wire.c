@@ -1,0 +1,216 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* Frames on a ring: a header, the type string padded to 8 bytes, the serialised value padded to 8.
+ *
+ * The reader believes nothing, since the memory of a worker may be damaged while the worker lives: each
+ * frame is copied out of the ring and only the copy is looked at.
+ */
+
+#include "config.h"
+
+#include "shm-wire-private.h"
+
+#include <string.h>
+
+#include "shm-error.h"
+#include "shm-i18n-private.h"
+
+#define MAX_TYPE_LENGTH 65536
+#define SMALL_BODY 512
+
+static inline gsize
+shm_wire_pad (gsize size)
+{
+  return (size + 7) & ~(gsize) 7;
+}
+
+/* FALSE: the job was stopped while the ring was full. */
+gboolean
+shm_wire_write (ShmRingWriter *writer,
+                ShmFrameKind kind,
+                guint64 begin,
+                guint64 end,
+                GVariant *value)
+{
+  static const guint8 zeros[8] = { 0 };
+  const char *type = g_variant_get_type_string (value);
+  gsize type_length = strlen (type);
+  gsize size = g_variant_get_size (value);
+  ShmFrameHeader header = { kind, type_length, begin, end, size };
+  gsize type_padded = shm_wire_pad (type_length);
+  guint8 *room = shm_ring_reserve (writer, sizeof header + type_padded + shm_wire_pad (size));
+
+  if (room != NULL)
+    {
+      memcpy (room, &header, sizeof header);
+      memcpy (room + sizeof header, type, type_length);
+      if (size > 0)
+        g_variant_store (value, room + sizeof header + type_padded);
+    }
+  else if (!shm_ring_write (writer, &header, sizeof header) ||
+           !shm_ring_write (writer, type, type_length) ||
+           !shm_ring_write (writer, zeros, type_padded - type_length) ||
+           (size > 0 && !shm_ring_write (writer, g_variant_get_data (value), size)) ||
+           !shm_ring_write (writer, zeros, shm_wire_pad (size) - size))
+    return FALSE;
+
+  shm_ring_publish (writer);
+  return TRUE;
+}
+
+static gboolean
+shm_wire_check_header (const ShmFrameHeader *header, guint64 n_items, GError **error)
+{
+  const char *what = NULL;
+
+  if (header->kind != SHM_FRAME_RESULT && header->kind != SHM_FRAME_FAILURE)
+    what = _ ("unknown kind");
+  else if (header->type_length == 0 || header->type_length > MAX_TYPE_LENGTH)
+    what = _ ("length of the type");
+  else if (header->begin >= header->end || header->end > n_items)
+    what = _ ("items that the job does not have");
+  else if (header->size > G_MAXSSIZE - 2 * MAX_TYPE_LENGTH)
+    what = _ ("size of the value");
+
+  if (what == NULL)
+    return TRUE;
+  g_set_error (error, SHM_ERROR, SHM_ERROR_BAD_RESULT,
+               _ ("What a worker sent is damaged (%s)"), what);
+  return FALSE;
+}
+
+/* The frequent small types, without a buffer of their own. */
+static GVariant *
+shm_wire_parse_basic (char type, const guint8 *data, gsize size)
+{
+#define BASIC(letter, ctype, make)     \
+  case letter:                         \
+    {                                  \
+      ctype v;                         \
+                                       \
+      if (size != sizeof v)            \
+        return NULL;                   \
+      memcpy (&v, data, sizeof v);     \
+      return g_variant_new_##make (v); \
+    }
+  switch (type)
+    {
+      BASIC ('y', guint8, byte)
+      BASIC ('n', gint16, int16)
+      BASIC ('q', guint16, uint16)
+      BASIC ('i', gint32, int32)
+      BASIC ('u', guint32, uint32)
+      BASIC ('x', gint64, int64)
+      BASIC ('t', guint64, uint64)
+      BASIC ('d', gdouble, double)
+    default:
+      return NULL;
+    }
+#undef BASIC
+}
+
+/* Takes the body. */
+static GVariant *
+shm_wire_parse (const ShmFrameHeader *header, guint8 *body, gboolean is_small, GError **error)
+{
+  gsize type_padded = shm_wire_pad (header->type_length);
+  g_autofree char *type = NULL;
+  GVariant *value = NULL;
+  guint8 *data = body + type_padded;
+  gpointer owned = is_small ? NULL : body;
+
+  if (header->type_length == 1)
+    value = shm_wire_parse_basic (body[0], data, header->size);
+  if (value == NULL)
+    {
+      type = g_strndup ((const char *) body, header->type_length);
+      if (strlen (type) == header->type_length && g_variant_type_string_is_valid (type) &&
+          g_variant_type_is_definite ((const GVariantType *) type))
+        {
+          if (is_small)
+            data = owned = g_memdup2 (data, header->size);
+          value = g_variant_new_from_data ((const GVariantType *) type, data, header->size, FALSE, g_free,
+                                           g_steal_pointer (&owned));
+          if (!g_variant_is_normal_form (value))
+            g_clear_pointer (&value, g_variant_unref);
+        }
+    }
+  g_free (owned);
+
+  if (value == NULL)
+    g_set_error (error, SHM_ERROR, SHM_ERROR_BAD_RESULT, _ ("What a worker sent is damaged (%s)"),
+                 _ ("not a value of its type"));
+  return value ? g_variant_ref_sink (value) : NULL;
+}
+
+ShmWireStatus
+shm_wire_read (ShmWireReader *self, ShmRing *ring, guint64 n_items, ShmFrame *frame, GError **error)
+{
+  guint64 small[SMALL_BODY / 8];
+  gsize available = shm_ring_get_available (ring);
+  guint8 *body;
+  gboolean is_small;
+
+  if (!self->has_header)
+    {
+      if (available < sizeof self->header)
+        return SHM_WIRE_NOTHING;
+      shm_ring_peek (ring, 0, &self->header, sizeof self->header);
+      if (!shm_wire_check_header (&self->header, n_items, error))
+        return SHM_WIRE_ERROR;
+      self->body_size = shm_wire_pad (self->header.type_length) + shm_wire_pad (self->header.size);
+    }
+
+  is_small = !self->has_header && self->body_size <= SMALL_BODY &&
+             available >= sizeof self->header + self->body_size;
+  if (is_small)
+    {
+      body = (guint8 *) small;
+      shm_ring_peek (ring, sizeof self->header, body, self->body_size);
+      shm_ring_take (ring, sizeof self->header + self->body_size);
+    }
+  else
+    {
+      gsize piece;
+
+      if (!self->has_header)
+        {
+          shm_ring_take (ring, sizeof self->header);
+          available -= sizeof self->header;
+          self->body = g_try_malloc (self->body_size);
+          self->body_filled = 0;
+          if (self->body == NULL)
+            {
+              g_autofree char *size = g_format_size_full (self->body_size, G_FORMAT_SIZE_IEC_UNITS);
+
+              g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY, _ ("No memory for a result of %s"),
+                           size);
+              return SHM_WIRE_ERROR;
+            }
+          self->has_header = TRUE;
+        }
+      piece = MIN (available, self->body_size - self->body_filled);
+      shm_ring_peek (ring, 0, self->body + self->body_filled, piece);
+      shm_ring_take (ring, piece);
+      self->body_filled += piece;
+      if (self->body_filled < self->body_size)
+        return SHM_WIRE_NOTHING;
+      body = g_steal_pointer (&self->body);
+      self->has_header = FALSE;
+    }
+
+  frame->kind = self->header.kind;
+  frame->begin = self->header.begin;
+  frame->end = self->header.end;
+  frame->value = shm_wire_parse (&self->header, body, is_small, error);
+  return frame->value ? SHM_WIRE_FRAME : SHM_WIRE_BAD_VALUE;
+}
+
+void
+shm_wire_reader_clear (ShmWireReader *self)
+{
+  g_clear_pointer (&self->body, g_free);
+  self->has_header = FALSE;
+}

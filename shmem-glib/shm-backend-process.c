@@ -47,7 +47,7 @@
 typedef struct
 {
   ShmChild child; /* pid 0: empty */
-  gpointer tag;   /* of its watch in the source */
+  gpointer tag;   /* of its watch in the source; NULL: it is gone already */
   ShmWireReader reader;
   guint64 handed_over; /* end of the last range that arrived from this child */
   GError *damage;      /* what it sent made no sense, and so it was killed */
@@ -159,7 +159,8 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
   if (slot->child.pid == 0)
     shm_process_child_main (self, rank, prove);
 
-  slot->tag = g_source_add_unix_fd (self->source, slot->child.watch, G_IO_IN | G_IO_HUP);
+  if (slot->child.watch >= 0)
+    slot->tag = g_source_add_unix_fd (self->source, slot->child.watch, G_IO_IN | G_IO_HUP);
   slot->started = g_get_monotonic_time ();
   slot->prove_by = slot->started + PROVE_TIME;
   slot->n_starts++;
@@ -318,6 +319,8 @@ shm_process_pending (ShmBackend *backend, gboolean urgent)
       ShmSlot *slot = &self->slots[rank];
       gsize needed = slot->reader.has_header ? 1 : sizeof (ShmFrameHeader);
 
+      if (slot->child.pid != 0 && slot->tag == NULL)
+        return TRUE;
       if (slot->damage == NULL &&
           shm_ring_get_available (shm_control_get_ring (backend->control, rank)) >=
               (urgent ? SHM_RING_DATA / 2 : needed))
@@ -391,7 +394,8 @@ shm_process_gone (ShmProcess *self, guint rank, pid_t pid, gint wait_status)
   ShmLine *line = &control->lines[rank];
   gboolean proved = line->state != SHM_LINE_STARTING && line->state != SHM_LINE_CONDEMNED;
 
-  g_source_remove_unix_fd (self->source, g_steal_pointer (&slot->tag));
+  if (slot->tag != NULL)
+    g_source_remove_unix_fd (self->source, g_steal_pointer (&slot->tag));
   self->n_children--;
   shm_process_drain (self, rank, G_MAXINT64);
   shm_wire_reader_clear (&slot->reader);
@@ -424,7 +428,7 @@ shm_process_reap (ShmProcess *self)
       pid_t pid = slot->child.pid;
       gint wait_status;
 
-      if (pid == 0 || !g_source_query_unix_fd (self->source, slot->tag) ||
+      if (pid == 0 || (slot->tag != NULL && !g_source_query_unix_fd (self->source, slot->tag)) ||
           !shm_fork_reap (&slot->child, FALSE, &wait_status))
         continue;
       shm_process_gone (self, rank, pid, wait_status);

@@ -25,7 +25,10 @@ shm_serial_result (ShmWorker *worker, guint64 begin, guint64 end, GVariant *valu
   ShmSerial *self = worker->outlet_data;
   const ShmBackendSetup *setup = &self->parent.setup;
 
+  /* What the caller does with it is none of the work function. */
+  shm_worker_swap_current (worker->outer);
   setup->client->result (setup->job, begin, end, value);
+  shm_worker_swap_current (worker);
   return TRUE;
 }
 

@@ -17,7 +17,7 @@ void shm_fork_close_fd (int *fd);
 typedef struct
 {
   pid_t pid;   /* 0 in the child */
-  int watch;   /* becomes readable, or hangs up, when the child is gone */
+  int watch;   /* becomes readable, or hangs up, when the child is gone; -1: it is gone already */
 } ShmChild;
 
 gboolean shm_fork (ShmChild *child, int keep_event_fd, const int lifeline[2], GError **error);

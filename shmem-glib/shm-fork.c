@@ -373,7 +373,8 @@ shm_fork (ShmChild *child, int keep_event_fd, const int lifeline[2], GError **er
       shm_fork_set_errno (error, _ ("A worker cannot be forked"));
       return FALSE;
     }
-  if (child->watch < 0)
+  /* The kernel, or the application, was faster: it is gone and reaped already. */
+  if (child->watch < 0 && watch_errno != ESRCH)
     {
       kill (pid, SIGKILL);
       shm_fork_reap (child, TRUE, NULL);

@@ -70,6 +70,7 @@ struct _ShmJob
   ShmJobState state;
   ShmBackend *backend;
   GMainContext *context;
+  GCancellable *cancellable;
   GSource *cancel_source;
   GTask *task; /* of an asynchronous run */
   GError *error;
@@ -240,6 +241,7 @@ shm_job_release (ShmJob *self)
       g_source_destroy (self->cancel_source);
       g_clear_pointer (&self->cancel_source, g_source_unref);
     }
+  g_clear_object (&self->cancellable);
   if (self->backend != NULL)
     self->backend->klass->free (g_steal_pointer (&self->backend));
   g_clear_pointer (&self->context, g_main_context_unref);
@@ -251,6 +253,9 @@ shm_job_finished (gpointer job)
   g_autoptr (ShmJob) self = g_object_ref (job);
   GTask *task = g_steal_pointer (&self->task);
 
+  /* Who cancels while the last items end must not be told that nothing was cancelled. */
+  if (self->error == NULL)
+    g_cancellable_set_error_if_cancelled (self->cancellable, &self->error);
   shm_job_collect (self);
   shm_job_release (self);
   self->state = SHM_JOB_DONE;
@@ -362,6 +367,7 @@ shm_job_start (ShmJob *self, GMainContext *context, GCancellable *cancellable, G
     }
   if (cancellable != NULL)
     {
+      self->cancellable = g_object_ref (cancellable);
       self->cancel_source = g_cancellable_source_new (cancellable);
       g_source_set_callback (self->cancel_source, G_SOURCE_FUNC (shm_job_cancelled), self, NULL);
       g_source_attach (self->cancel_source, context);

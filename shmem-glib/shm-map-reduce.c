@@ -466,7 +466,7 @@ shm_map_reduce_run_job (ShmJob *job, GCancellable *cancellable, GError **error)
  * Where @func and @reduce need data of their own, use a #ShmJob. In other languages this function has no
  * @reduce.
  *
- * Returns: (transfer full) (element-type GVariant): a list with an element for each item, %NULL for those
+ * Returns: (transfer container) (element-type GVariant): a list with an element for each item, %NULL for those
  *   without a result; or %NULL with @error set
  *
  * Since: 1.0
@@ -507,7 +507,7 @@ shm_map_reduce_map (ShmMapReduce *self,
  * This is shm_map_reduce_map() without a reduce function, and with its name in languages other than C; a
  * #ShmJob takes a reduce function in every language.
  *
- * Returns: (transfer full) (element-type GVariant): a list with an element for each item, %NULL for those
+ * Returns: (transfer container) (element-type GVariant): a list with an element for each item, %NULL for those
  *   without a result; or %NULL with @error set
  *
  * Since: 1.0
@@ -584,7 +584,7 @@ shm_map_reduce_map_async (ShmMapReduce *self,
  *
  * Ends what shm_map_reduce_map_async() began. The errors are those of shm_job_run().
  *
- * Returns: (transfer full) (element-type GVariant): a list with an element for each item, %NULL for those
+ * Returns: (transfer container) (element-type GVariant): a list with an element for each item, %NULL for those
  *   without a result; or %NULL with @error set
  *
  * Since: 1.0
@@ -611,7 +611,7 @@ shm_map_reduce_map_finish (ShmMapReduce *self, GAsyncResult *result, GError **er
  * and returns the results in the order of the ranges. How many ranges there are is for the pool to choose:
  * see #ShmMapReduce:schedule. The first failure ends the job; see shm_job_run() for the errors.
  *
- * Returns: (transfer full) (element-type GVariant): a list with an element for each range that had a
+ * Returns: (transfer container) (element-type GVariant): a list with an element for each range that had a
  *   result, or %NULL with @error set
  *
  * Since: 1.0

@@ -63,6 +63,7 @@ void shm_worker_run (ShmWorker *worker);
 
 /* the worker in whose work function the calling thread is */
 ShmWorker *shm_worker_get_current (void);
+ShmWorker *shm_worker_swap_current (ShmWorker *worker);
 ShmWorker *shm_worker_find (ShmMapReduce *pool);
 
 gboolean shm_worker_begin_item (ShmWorker *worker, guint64 item);

@@ -28,6 +28,16 @@ shm_worker_get_current (void)
   return current_worker;
 }
 
+/* Leaves a work function, or comes back to it; the one that was current. */
+ShmWorker *
+shm_worker_swap_current (ShmWorker *worker)
+{
+  ShmWorker *previous = current_worker;
+
+  current_worker = worker;
+  return previous;
+}
+
 ShmWorker *
 shm_worker_find (ShmMapReduce *pool)
 {
@@ -208,13 +218,12 @@ shm_worker_step (ShmWorker *self)
   if (automatic)
     started = shm_worker_now_ns ();
 
-  self->outer = current_worker;
-  current_worker = self;
+  self->outer = shm_worker_swap_current (self);
   if (self->work->kind == SHM_WORK_MAP)
     go_on = shm_worker_run_items (self, self->line->begin, self->line->end);
   else
     go_on = shm_worker_run_range (self, self->line->begin, self->line->end);
-  current_worker = self->outer;
+  shm_worker_swap_current (self->outer);
 
   /* The last chunks shrink with what is left; they say nothing about the size that would be right. */
   if (automatic && self->line->end - self->line->begin >= self->grain)

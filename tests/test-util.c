@@ -1,0 +1,155 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "test-util.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static guint
+test_count_dir (const char *path)
+{
+  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  guint n = 0;
+
+  while (g_dir_read_name (dir) != NULL)
+    n++;
+  return n;
+}
+
+/* Children of all threads, zombies too. */
+static guint
+test_count_children (void)
+{
+  g_autoptr (GDir) dir = g_dir_open ("/proc/self/task", 0, NULL);
+  const char *name;
+  guint n = 0;
+
+  while ((name = g_dir_read_name (dir)) != NULL)
+    {
+      g_autofree char *path = g_strdup_printf ("/proc/self/task/%s/children", name);
+      g_autofree char *children = NULL;
+      g_auto (GStrv) pids = NULL;
+
+      if (!g_file_get_contents (path, &children, NULL, NULL))
+        continue;
+      pids = g_strsplit (g_strstrip (children), " ", -1);
+      n += *children ? g_strv_length (pids) : 0;
+    }
+  return n;
+}
+
+static guint
+test_count_shared_mappings (void)
+{
+  g_autofree char *maps = NULL;
+  g_auto (GStrv) lines = NULL;
+  guint n = 0, i;
+
+  g_assert_true (g_file_get_contents ("/proc/self/maps", &maps, NULL, NULL));
+  lines = g_strsplit (maps, "\n", -1);
+  for (i = 0; lines[i] != NULL; i++)
+    {
+      const char *flags = strchr (lines[i], ' ');
+
+      if (flags != NULL && flags[4] == 's')
+        n++;
+    }
+  return n;
+}
+
+void
+test_leftovers_take (TestLeftovers *leftovers)
+{
+  leftovers->n_fds = test_count_dir ("/proc/self/fd");
+  leftovers->n_children = test_count_children ();
+  leftovers->n_shared_mappings = test_count_shared_mappings ();
+}
+
+void
+test_leftovers_check (const TestLeftovers *before)
+{
+  TestLeftovers after;
+
+  test_leftovers_take (&after);
+  g_assert_cmpuint (after.n_children, ==, before->n_children);
+  g_assert_cmpuint (after.n_fds, ==, before->n_fds);
+  g_assert_cmpuint (after.n_shared_mappings, ==, before->n_shared_mappings);
+}
+
+typedef struct
+{
+  GTestFunc func;
+  GTestDataFunc data_func;
+  gconstpointer data;
+} TestCase;
+
+static void
+test_run_case (gconstpointer user_data)
+{
+  const TestCase *test_case = user_data;
+  TestLeftovers before;
+
+  test_leftovers_take (&before);
+  if (test_case->func != NULL)
+    test_case->func ();
+  else
+    test_case->data_func (test_case->data);
+  test_leftovers_check (&before);
+}
+
+static void
+test_add_case (const char *path, GTestFunc func, GTestDataFunc data_func, gconstpointer data)
+{
+  TestCase *test_case = g_new0 (TestCase, 1);
+
+  test_case->func = func;
+  test_case->data_func = data_func;
+  test_case->data = data;
+  g_test_add_data_func_full (path, test_case, test_run_case, g_free);
+}
+
+void
+test_add (const char *path, GTestFunc func)
+{
+  test_add_case (path, func, NULL, NULL);
+}
+
+void
+test_add_data (const char *path, gconstpointer data, GTestDataFunc func)
+{
+  test_add_case (path, NULL, func, data);
+}
+
+/* Without valgrind's header, which is not everywhere. */
+gboolean
+test_under_valgrind (void)
+{
+  const char *preload = g_getenv ("LD_PRELOAD");
+
+  return preload != NULL && strstr (preload, "vgpreload") != NULL;
+}
+
+/* How often to repeat something: less under valgrind, where all is some thirty times slower. */
+guint
+test_scale (guint n)
+{
+  return test_under_valgrind () ? MAX (1, n / 20) : n;
+}
+
+ShmMapReduce *
+test_pool (guint n_workers, ShmBackendType backend)
+{
+  return g_object_new (SHM_TYPE_MAP_REDUCE, "n-workers", n_workers, "backend", backend, NULL);
+}
+
+const char *
+test_backend_name (ShmBackendType backend)
+{
+  static const char *const names[] = { "process", "thread", "serial" };
+
+  return names[backend];
+}

@@ -1,0 +1,29 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#pragma once
+
+#include <gio/gio.h>
+#include <shmem-glib/shmem-glib.h>
+
+/* What a process has that could be left over. */
+typedef struct
+{
+  guint n_fds;
+  guint n_children;
+  guint n_shared_mappings;
+} TestLeftovers;
+
+void test_leftovers_take (TestLeftovers *leftovers);
+void test_leftovers_check (const TestLeftovers *before);
+
+/* A fixture function pair would do, but a wrapper keeps each test a plain function. */
+void test_add (const char *path, GTestFunc func);
+void test_add_data (const char *path, gconstpointer data, GTestDataFunc func);
+
+gboolean test_under_valgrind (void);
+guint test_scale (guint n);
+
+ShmMapReduce *test_pool (guint n_workers, ShmBackendType backend);
+const char *test_backend_name (ShmBackendType backend);

@@ -51,7 +51,7 @@ shm_number_from_int64 (gint64 value)
 {
   if (value < 0)
     return (ShmNumber){ .kind = SHM_NUMBER_NEGATIVE, .negative = value };
-  return (ShmNumber){ .kind = SHM_NUMBER_NATURAL, .natural = (guint64)value };
+  return (ShmNumber){ .kind = SHM_NUMBER_NATURAL, .natural = (guint64) value };
 }
 
 static ShmNumber
@@ -145,9 +145,9 @@ static gboolean
 shm_number_to_double (const ShmNumber *number, double *value)
 {
   if (number->kind == SHM_NUMBER_NEGATIVE)
-    *value = (double)number->negative;
+    *value = (double) number->negative;
   else if (number->kind == SHM_NUMBER_NATURAL)
-    *value = (double)number->natural;
+    *value = (double) number->natural;
   else
     *value = number->real;
   return number->kind != SHM_NUMBER_COMPLEX || number->imag == 0.0;
@@ -168,20 +168,20 @@ shm_number_to_integer (const ShmNumber *number, ShmNumber *integer)
     return FALSE;
 
   if (value >= -0x1p63 && value < 0.0)
-    *integer = shm_number_from_int64 ((gint64)value);
+    *integer = shm_number_from_int64 ((gint64) value);
   else if (value >= 0.0 && value < 0x1p64)
-    *integer = shm_number_from_uint64 ((guint64)value);
+    *integer = shm_number_from_uint64 ((guint64) value);
   else
     return FALSE;
   /* What was cut off shows when the integer is made a double again; -0.5 has become 0. */
-  return value == (integer->kind == SHM_NUMBER_NEGATIVE ? (double)integer->negative
-                                                        : (double)integer->natural);
+  return value == (integer->kind == SHM_NUMBER_NEGATIVE ? (double) integer->negative
+                                                        : (double) integer->natural);
 }
 
 #define STORE_INTEGER(dtype_, type, least, greatest, new_variant)                                  \
   case dtype_:                                                                                     \
     {                                                                                              \
-      type item_ = is_negative ? (type)integer.negative : (type)integer.natural;                   \
+      type item_ = is_negative ? (type) integer.negative : (type) integer.natural;                 \
                                                                                                    \
       memcpy (item, &item_, sizeof (item_));                                                       \
       return is_negative ? integer.negative >= (least) : integer.natural <= (greatest);            \
@@ -221,7 +221,7 @@ store_doubles (const double *values, gsize n_values, gboolean as_floats, gpointe
 
   for (gsize i = 0; i < n_values; i++)
     {
-      floats[i] = (float)values[i];
+      floats[i] = (float) values[i];
       if (isfinite (values[i]) && !isfinite (floats[i]))
         return FALSE;
     }
@@ -271,8 +271,8 @@ shm_number_store (const ShmNumber *number, ShmDtype dtype, gpointer item, GError
                                                                                                    \
       memcpy (&item_, item, sizeof (item_));                                                       \
       if ((least) == 0)                                                                            \
-        return shm_number_from_uint64 (MIN ((guint64)item_, (greatest)));                          \
-      return shm_number_from_int64 ((gint64)item_);                                                \
+        return shm_number_from_uint64 (MIN ((guint64) item_, (greatest)));                         \
+      return shm_number_from_int64 ((gint64) item_);                                               \
     }
 
 /* Reads the number at @item, which is of any type but a record. A byte of a truth value that is
@@ -307,8 +307,8 @@ shm_number_load (ShmDtype dtype, gconstpointer item)
 
 #define NEW_VARIANT(dtype_, type, least, greatest, new_variant)                                    \
   case dtype_:                                                                                     \
-    return new_variant (number->kind == SHM_NUMBER_NEGATIVE ? (type)number->negative               \
-                                                            : (type)number->natural);
+    return new_variant (number->kind == SHM_NUMBER_NEGATIVE ? (type) number->negative              \
+                                                            : (type) number->natural);
 
 /* Makes a floating variant of the number; @dtype is that of the item which it comes from. */
 static GVariant *
@@ -385,7 +385,7 @@ shm_array_locate (ShmArray *self, const gsize *index, gsize n_index, GError **er
         }
     }
   for (gsize axis = 0; axis < n_index; axis++)
-    item += (gssize)index[axis] * self->strides[axis];
+    item += (gssize) index[axis] * self->strides[axis];
   return item;
 }
 

@@ -16,7 +16,7 @@
  * items or in any order: copy and fill.
  */
 
-#define FILL_BLOCK ((gsize)16384)
+#define FILL_BLOCK ((gsize) 16384)
 
 static ShmArray *
 shm_array_new_view (ShmArray *source)
@@ -71,7 +71,7 @@ shm_array_runs_init (ShmArrayRuns *runs, ShmArray *array)
 
       if (length == 1)
         continue;
-      if (n_axes > 0 && runs->strides[n_axes - 1] == stride * (gssize)length)
+      if (n_axes > 0 && runs->strides[n_axes - 1] == stride * (gssize) length)
         {
           runs->shape[n_axes - 1] *= length;
           runs->strides[n_axes - 1] = stride;
@@ -85,7 +85,7 @@ shm_array_runs_init (ShmArrayRuns *runs, ShmArray *array)
 
   runs->n_outer = MAX (n_axes, 1) - 1;
   runs->n_items = n_axes > 0 ? runs->shape[n_axes - 1] : 1;
-  runs->stride = n_axes > 0 ? runs->strides[n_axes - 1] : (gssize)array->item_size;
+  runs->stride = n_axes > 0 ? runs->strides[n_axes - 1] : (gssize) array->item_size;
   runs->n_left = array->n_elements / runs->n_items;
 }
 
@@ -108,7 +108,7 @@ shm_array_runs_next (ShmArrayRuns *runs)
           runs->next += runs->strides[axis];
           break;
         }
-      runs->next -= runs->strides[axis] * (gssize)(runs->shape[axis] - 1);
+      runs->next -= runs->strides[axis] * (gssize) (runs->shape[axis] - 1);
       runs->index[axis] = 0;
     }
   return TRUE;
@@ -116,7 +116,7 @@ shm_array_runs_next (ShmArrayRuns *runs)
 
 #define COPY_ITEMS(size)                                                                           \
   for (gsize i = 0; i < runs->n_items; i++)                                                        \
-  memcpy (target + i * (size), runs->data + (gssize)i * runs->stride, (size))
+  memcpy (target + i * (size), runs->data + (gssize) i * runs->stride, (size))
 
 /* Copies a run's items side by side. The sizes of numbers are spelt out, since the compiler then
  * makes a copy one load and one store.
@@ -124,7 +124,7 @@ shm_array_runs_next (ShmArrayRuns *runs)
 static void
 copy_run (guint8 *target, const ShmArrayRuns *runs, gsize item_size)
 {
-  if (runs->stride == (gssize)item_size)
+  if (runs->stride == (gssize) item_size)
     {
       memcpy (target, runs->data, runs->n_items * item_size);
       return;
@@ -189,14 +189,14 @@ shm_array_new_copy (ShmArray *source, GError **error)
 
 #define FILL_ITEMS(size)                                                                           \
   for (gsize i = 0; i < runs->n_items; i++)                                                        \
-  memcpy (runs->data + (gssize)i * runs->stride, item, (size))
+  memcpy (runs->data + (gssize) i * runs->stride, item, (size))
 
 /* Items that lie side by side are copied in blocks that double, up to what stays in a core's cache.
  */
 static void
 fill_run (const ShmArrayRuns *runs, const guint8 *item, gsize item_size)
 {
-  if (runs->stride == (gssize)item_size)
+  if (runs->stride == (gssize) item_size)
     {
       gsize n_bytes = runs->n_items * item_size;
       gsize n_done = item_size;
@@ -326,7 +326,7 @@ shm_array_slice (ShmArray *self, guint axis, gint64 start, gint64 stop, gint64 s
       return NULL;
     }
 
-  length = (gint64)self->shape[axis];
+  length = (gint64) self->shape[axis];
   step = MAX (step, -G_MAXINT64);
   start = normalise_bound (start, length, step);
   stop = normalise_bound (stop, length, step);
@@ -336,13 +336,13 @@ shm_array_slice (ShmArray *self, guint axis, gint64 start, gint64 stop, gint64 s
     count = (start - stop - 1) / -step + 1;
 
   view = shm_array_new_view (self);
-  view->shape[axis] = (gsize)count;
+  view->shape[axis] = (gsize) count;
   shm_array_count_elements (view);
   /* Where there is no second item, a long step times the stride need not fit. */
   if (count > 1)
-    view->strides[axis] *= (gssize)step;
+    view->strides[axis] *= (gssize) step;
   if (view->n_elements > 0)
-    view->data += (gssize)start * self->strides[axis];
+    view->data += (gssize) start * self->strides[axis];
   return view;
 }
 
@@ -373,11 +373,11 @@ shm_array_index (ShmArray *self, guint axis, gint64 i, GError **error)
 
   if (!shm_array_check_axis (self, axis, error))
     return NULL;
-  length = (gint64)self->shape[axis];
+  length = (gint64) self->shape[axis];
   if (i < -length || i >= length)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
-                   _ ("Index %lld is out of bounds for axis %u of length %zu"), (long long)i, axis,
+                   _ ("Index %lld is out of bounds for axis %u of length %zu"), (long long) i, axis,
                    self->shape[axis]);
       return NULL;
     }
@@ -391,7 +391,7 @@ shm_array_index (ShmArray *self, guint axis, gint64 i, GError **error)
   view->n_dims--;
   shm_array_count_elements (view);
   if (view->n_elements > 0)
-    view->data += (gssize)i * self->strides[axis];
+    view->data += (gssize) i * self->strides[axis];
   return view;
 }
 
@@ -425,6 +425,6 @@ shm_array_get_bytes (ShmArray *self, GError **error)
     return g_bytes_new (NULL, 0);
 
   return g_bytes_new_with_free_func (self->data, shm_array_get_n_bytes (self),
-                                     (GDestroyNotify)shm_mapping_unref,
+                                     (GDestroyNotify) shm_mapping_unref,
                                      shm_mapping_ref (self->mapping));
 }

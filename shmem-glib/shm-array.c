@@ -102,7 +102,7 @@ shm_array_set_layout (ShmArray *self,
   for (gsize axis = n_dims; fits && axis-- > 0;)
     {
       self->shape[axis] = shape[axis];
-      self->strides[axis] = (gssize)stride;
+      self->strides[axis] = (gssize) stride;
       self->n_elements *= shape[axis];
       fits = g_size_checked_mul (&stride, stride, MAX (shape[axis], 1)) && stride <= G_MAXSSIZE;
     }
@@ -155,10 +155,10 @@ shm_array_get_property (GObject *object, guint property_id, GValue *value, GPara
 {
   ShmArray *self = SHM_ARRAY (object);
 
-  switch ((ShmArrayProperty)property_id)
+  switch ((ShmArrayProperty) property_id)
     {
     case PROP_DTYPE:
-      g_value_set_enum (value, (int)self->dtype);
+      g_value_set_enum (value, (int) self->dtype);
       break;
     case PROP_ITEM_SIZE:
       g_value_set_uint64 (value, self->item_size);
@@ -301,7 +301,7 @@ shm_array_new_full (ShmDtype dtype,
 {
   g_autoptr (ShmArray) self = NULL;
 
-  g_return_val_if_fail ((guint)dtype <= SHM_DTYPE_RECORD, NULL);
+  g_return_val_if_fail ((guint) dtype <= SHM_DTYPE_RECORD, NULL);
   g_return_val_if_fail (shape != NULL || n_dims == 0, NULL);
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
@@ -603,7 +603,7 @@ shm_array_is_contiguous (ShmArray *self)
     {
       if (self->shape[axis] == 1)
         continue;
-      if (self->strides[axis] != (gssize)stride)
+      if (self->strides[axis] != (gssize) stride)
         return FALSE;
       stride *= self->shape[axis];
     }
@@ -646,5 +646,5 @@ shm_array_get_address (ShmArray *self)
 {
   g_return_val_if_fail (SHM_IS_ARRAY (self), 0);
 
-  return (guint64)(guintptr)self->data;
+  return (guint64) (guintptr) self->data;
 }

@@ -10,17 +10,19 @@ G_BEGIN_DECLS
 
 typedef enum
 {
-  SHM_VERDICT_STOP,  /* end the job */
-  SHM_VERDICT_SKIP,  /* leave the item out, do the rest */
-  SHM_VERDICT_RETRY  /* do the item again; for those that did not fail by themselves */
+  SHM_VERDICT_STOP, /* end the job */
+  SHM_VERDICT_SKIP, /* leave the item out, do the rest */
+  SHM_VERDICT_RETRY /* do the item again; for those that did not fail by themselves */
 } ShmVerdict;
 
-/* What a backend knows of a job. All calls are made in the job's main context, none after finished (). */
+/* What a backend knows of a job. All calls are made in the job's main context, none after finished
+ * (). */
 typedef struct
 {
   void (*result) (gpointer job, guint64 begin, guint64 end, GVariant *value); /* takes value */
   ShmVerdict (*failure) (gpointer job, ShmFailure *failure);                  /* takes failure */
-  void (*finished) (gpointer job); /* nothing runs any more; shm_backend_free () may follow at once */
+  void (*finished) (
+      gpointer job); /* nothing runs any more; shm_backend_free () may follow at once */
 } ShmBackendClient;
 
 typedef struct
@@ -54,7 +56,8 @@ extern const ShmBackendClass shm_backend_process_class;
 extern const ShmBackendClass shm_backend_thread_class;
 extern const ShmBackendClass shm_backend_serial_class;
 
-/* for backends whose workers run beside the caller: a source that is ready when a worker has something */
+/* for backends whose workers run beside the caller: a source that is ready when a worker has
+ * something */
 typedef gboolean (*ShmBackendPending) (ShmBackend *backend, gboolean urgent);
 typedef void (*ShmBackendDispatch) (ShmBackend *backend);
 

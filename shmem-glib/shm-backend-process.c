@@ -4,20 +4,21 @@
 
 /* Workers as forked processes.
  *
- * A slot for each rank: empty, or a child. Its line in the control block tells what the child is doing; the
- * caller reads it once the child is gone, and only then may write it.
+ * A slot for each rank: empty, or a child. Its line in the control block tells what the child is
+ * doing; the caller reads it once the child is gone, and only then may write it.
  *
  *     empty → STARTING → READY ⇄ CLAIMING → RUNNING … → FINISHED → gone → empty
  *                ↓ (not proved in time: CONDEMNED, killed, gone) → empty
  *
- * STARTING is left by one compare-and-exchange, of the child to READY or of the caller to CONDEMNED, so a
- * child that the caller gives up never claims anything. Whenever a child is gone, whichever way, first its
- * ring is drained, then its line is read, then what it had claimed and not done becomes orphans, then the
- * slot is emptied; after that, slots with work left get a new child. The backend has finished when every slot
- * is empty and no work is left, or when it was stopped and every slot is empty.
+ * STARTING is left by one compare-and-exchange, of the child to READY or of the caller to
+ * CONDEMNED, so a child that the caller gives up never claims anything. Whenever a child is gone,
+ * whichever way, first its ring is drained, then its line is read, then what it had claimed and not
+ * done becomes orphans, then the slot is emptied; after that, slots with work left get a new child.
+ * The backend has finished when every slot is empty and no work is left, or when it was stopped and
+ * every slot is empty.
  *
- * A child is waited for only after its watch said that it is gone, and killed only while it has not been
- * waited for, so no pid is ever used that is not ours.
+ * A child is waited for only after its watch said that it is gone, and killed only while it has not
+ * been waited for, so no pid is ever used that is not ours.
  */
 
 #include "config.h"
@@ -37,7 +38,7 @@
 #include "shm-schedule-private.h"
 #include "shm-wire-private.h"
 
-#define PROVE_TIME G_USEC_PER_SEC           /* for a child to prove itself */
+#define PROVE_TIME G_USEC_PER_SEC            /* for a child to prove itself */
 #define PROVE_TIME_MAX (60 * G_USEC_PER_SEC) /* the same, if it waits for a processor */
 #define GRACE_TIME (G_USEC_PER_SEC / 2)      /* between SIGTERM and SIGKILL */
 #define MAX_STARTS 32                        /* of one slot, in a row, with no proof */
@@ -118,8 +119,8 @@ shm_process_child_main (ShmProcess *self, guint rank, gboolean prove)
     shm_fork_prove ();
   /* All children have inherited the same state. */
   g_random_set_seed ((guint32) g_get_monotonic_time () ^ (guint32) getpid () * 2654435761u);
-  if (!__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_READY, FALSE, __ATOMIC_SEQ_CST,
-                                    __ATOMIC_SEQ_CST))
+  if (!__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_READY, FALSE,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
     shm_fork_leave (EXIT_FAILURE);
 
   shm_ring_writer_init (&writer, backend->control, rank);
@@ -229,9 +230,8 @@ shm_process_fill (ShmProcess *self)
       /* Those that sleep in ordered sections may wait for what nobody can do. */
       if (self->n_children == 0 || shm_load (&backend->control->header->n_turn_waiters) > 0)
         {
-          g_autoptr (GError) no_workers =
-              g_error_new (SHM_ERROR, SHM_ERROR_NO_WORKERS, _ ("No worker can be started: %s"),
-                           error->message);
+          g_autoptr (GError) no_workers = g_error_new (
+              SHM_ERROR, SHM_ERROR_NO_WORKERS, _ ("No worker can be started: %s"), error->message);
 
           shm_process_report_error (self, SHM_NO_ITEM, rank, no_workers);
         }
@@ -329,7 +329,8 @@ shm_process_pending (ShmBackend *backend, gboolean urgent)
   return FALSE;
 }
 
-/* What a dead worker owned goes back to the others, but for an item that is to blame and left out. */
+/* What a dead worker owned goes back to the others, but for an item that is to blame and left out.
+ */
 static void
 shm_process_orphan (ShmProcess *self, const ShmRemains *remains, ShmVerdict verdict)
 {

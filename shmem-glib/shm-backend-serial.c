@@ -2,8 +2,9 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* The caller as its own and only worker, of rank 0: a source in the job's main context that works on ranges
- * for a few milliseconds at a time, so that a main loop stays alive if the items are short.
+/* The caller as its own and only worker, of rank 0: a source in the job's main context that works
+ * on ranges for a few milliseconds at a time, so that a main loop stays alive if the items are
+ * short.
  */
 
 #include "config.h"
@@ -89,6 +90,9 @@ shm_serial_start (const ShmBackendSetup *setup, GError **error)
   backend->klass = &shm_backend_serial_class;
   backend->setup = *setup;
   backend->setup.settings.n_workers = 1;
+  /* Blocks as large as the job would leave the main loop no turn. */
+  if (setup->settings.chunk_size == 0)
+    backend->setup.settings.schedule = SHM_SCHEDULE_DYNAMIC;
   backend->control = shm_control_new (&backend->setup.settings, error);
   if (backend->control == NULL)
     {
@@ -96,7 +100,7 @@ shm_serial_start (const ShmBackendSetup *setup, GError **error)
       return NULL;
     }
 
-  self->worker = (ShmWorker) {
+  self->worker = (ShmWorker){
     .control = backend->control,
     .rank = 0,
     .pool = setup->pool,

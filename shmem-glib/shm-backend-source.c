@@ -2,9 +2,9 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* The source of a job in its main context: ready when a worker has published something, when one of the
- * file descriptors that the backend has added is, or at its ready time. See shm-control.c for why no
- * awakening gets lost.
+/* The source of a job in its main context: ready when a worker has published something, when one of
+ * the file descriptors that the backend has added is, or at its ready time. See shm-control.c for
+ * why no awakening gets lost.
  */
 
 #include "config.h"

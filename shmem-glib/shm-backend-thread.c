@@ -2,9 +2,10 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* Workers as threads of the caller: the same control block and the same worker loop as for processes, but
- * what they make goes through a queue, one for each thread, without being serialised. The queue is bounded;
- * a thread waits on `room`, and the caller, who empties the queue, signals it.
+/* Workers as threads of the caller: the same control block and the same worker loop as for
+ * processes, but what they make goes through a queue, one for each thread, without being
+ * serialised. The queue is bounded; a thread waits on `room`, and the caller, who empties the
+ * queue, signals it.
  *
  * Threads cannot be killed: a stopped job has finished when each thread has finished its item.
  */
@@ -64,13 +65,13 @@ shm_thread_put (ShmWorker *worker, ShmParcel parcel)
 static gboolean
 shm_thread_result (ShmWorker *worker, guint64 begin, guint64 end, GVariant *value)
 {
-  return shm_thread_put (worker, (ShmParcel) { begin, end, value, NULL });
+  return shm_thread_put (worker, (ShmParcel){ begin, end, value, NULL });
 }
 
 static gboolean
 shm_thread_failure (ShmWorker *worker, guint64 item, ShmFailure *failure)
 {
-  return shm_thread_put (worker, (ShmParcel) { item, item + 1, NULL, failure });
+  return shm_thread_put (worker, (ShmParcel){ item, item + 1, NULL, failure });
 }
 
 static const ShmOutlet thread_outlet = {
@@ -228,7 +229,7 @@ shm_threads_init_thread (ShmThreads *self, guint rank)
   g_mutex_init (&thread->mutex);
   g_cond_init (&thread->room);
   thread->parcels = g_array_new (FALSE, FALSE, sizeof (ShmParcel));
-  thread->worker = (ShmWorker) {
+  thread->worker = (ShmWorker){
     .control = backend->control,
     .rank = rank,
     .pool = backend->setup.pool,
@@ -271,7 +272,8 @@ shm_threads_start (const ShmBackendSetup *setup, GError **error)
       if (thread->thread != NULL)
         self->n_running++;
     }
-  /* Fewer would do, but for a static schedule, whose items have an owner each; it is rare enough. */
+  /* Fewer would do, but for a static schedule, whose items have an owner each; it is rare enough.
+   */
   if (local_error != NULL)
     {
       setup->client->failure (setup->job, shm_failure_new (SHM_NO_ITEM, rank - 1, local_error));

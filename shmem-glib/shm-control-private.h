@@ -39,9 +39,9 @@ typedef struct
 {
   guint64 begin; /* the claimed range */
   guint64 end;
-  guint64 begun; /* the item in work, plus 1: something is executing if begun > done */
-  guint64 done;  /* items of the range below this are done and handed over */
-  guint64 floor; /* no item below this waits for this worker to pass its ordered section */
+  guint64 begun;        /* the item in work, plus 1: something is executing if begun > done */
+  guint64 done;         /* items of the range below this are done and handed over */
+  guint64 floor;        /* no item below this waits for this worker to pass its ordered section */
   guint64 position;     /* STATIC: where this rank's next range begins */
   gint64 item_started;  /* monotonic time in µs at which the item in work began, where wanted */
   guint32 state;        /* ShmLineState; STARTING is left by compare and exchange */

@@ -6,11 +6,12 @@
  *
  *     header | lines, one a worker | confirmed claims | orphaned ranges | rings, one a worker
  *
- * The caller owns the mapping and the eventfd; a worker that dies takes nothing with it. The eventfd is
- * how workers wake the caller, if `sleep` says that it wants to be: the caller sets it before it polls, then
- * looks at the rings and lines once more; a worker publishes before it reads it. With a full fence on both
- * sides one of the two always sees the other. After it has looked, the caller is drowsy for a moment, so that
- * a stream of small results costs one awakening in a millisecond, and a lonely result none of its delay.
+ * The caller owns the mapping and the eventfd; a worker that dies takes nothing with it. The
+ * eventfd is how workers wake the caller, if `sleep` says that it wants to be: the caller sets it
+ * before it polls, then looks at the rings and lines once more; a worker publishes before it reads
+ * it. With a full fence on both sides one of the two always sees the other. After it has looked,
+ * the caller is drowsy for a moment, so that a stream of small results costs one awakening in a
+ * millisecond, and a lonely result none of its delay.
  */
 
 #include "config.h"

@@ -129,7 +129,7 @@ unescape_mountinfo (const char *field)
           field[2] <= '7' && field[3] >= '0' && field[3] <= '7')
         {
           g_string_append_c (
-              plain, (char)((field[1] - '0') * 64 + (field[2] - '0') * 8 + (field[3] - '0')));
+              plain, (char) ((field[1] - '0') * 64 + (field[2] - '0') * 8 + (field[3] - '0')));
           field += 4;
         }
       else
@@ -145,14 +145,14 @@ has_word (const char *list, const char *word)
 {
   g_auto (GStrv) words = g_strsplit (list, ",", -1);
 
-  return g_strv_contains ((const char *const *)words, word);
+  return g_strv_contains ((const char *const *) words, word);
 }
 
 /* The mounts of the hierarchy that has @controller (v1), or of the unified one if that is %NULL. */
 static GPtrArray *
 find_cgroup_mounts (const char *mountinfo, const char *controller)
 {
-  GPtrArray *mounts = g_ptr_array_new_with_free_func ((GDestroyNotify)cgroup_mount_free);
+  GPtrArray *mounts = g_ptr_array_new_with_free_func ((GDestroyNotify) cgroup_mount_free);
   g_auto (GStrv) lines = g_strsplit (mountinfo, "\n", -1);
 
   for (char **line = lines; *line != NULL; line++)
@@ -311,7 +311,7 @@ count_affinity (void)
       g_autofree cpu_set_t *set = g_malloc0 (size);
 
       if (sched_getaffinity (0, size, set) == 0)
-        return (guint)CPU_COUNT_S (size, set);
+        return (guint) CPU_COUNT_S (size, set);
       if (errno != EINVAL)
         break;
     }
@@ -331,7 +331,7 @@ shm_cpu_quota_at (const char *root)
 {
   guint64 limit = cgroup_limit (root, "cpu", read_cpu_max, read_cpu_cfs_quota);
 
-  return limit == NO_LIMIT ? 0 : (guint)MIN (limit, G_MAXUINT);
+  return limit == NO_LIMIT ? 0 : (guint) MIN (limit, G_MAXUINT);
 }
 
 /*
@@ -368,7 +368,7 @@ shm_cpu_parse_n_workers (const char *text)
   first = g_strstrip (g_strndup (text, strcspn (text, ",")));
   if (!g_ascii_string_to_unsigned (first, 10, 1, G_MAXINT, &value, NULL))
     return 0;
-  return (guint)value;
+  return (guint) value;
 }
 
 /*
@@ -389,6 +389,33 @@ shm_cpu_default_workers (void)
   return n_workers != 0 ? n_workers : shm_cpu_count ();
 }
 
+/* The CPUs that are online, or the quota. Each pool asks for it, and it takes reading some files,
+ * so the answer is kept for a second. Two threads that ask at once may both read, which does no
+ * harm. */
+static guint
+count_machine (void)
+{
+  static gint64 read_at; /* atomic, as is */
+  static guint count;
+  gint64 now = g_get_monotonic_time ();
+  gint64 then = __atomic_load_n (&read_at, __ATOMIC_ACQUIRE);
+  long n_online;
+  guint quota;
+  guint n;
+
+  if (then != 0 && now - then < G_USEC_PER_SEC)
+    return __atomic_load_n (&count, __ATOMIC_RELAXED);
+
+  n_online = sysconf (_SC_NPROCESSORS_ONLN);
+  quota = shm_cpu_quota_at ("");
+  n = n_online > 0 ? (guint) MIN (n_online, G_MAXINT) : G_MAXINT;
+  if (quota > 0)
+    n = MIN (n, quota);
+  __atomic_store_n (&count, n, __ATOMIC_RELAXED);
+  __atomic_store_n (&read_at, now, __ATOMIC_RELEASE);
+  return n;
+}
+
 /**
  * shm_cpu_count:
  *
@@ -399,8 +426,8 @@ shm_cpu_default_workers (void)
  * The environment has no say in it. It does in the number of workers of a pool that was not told
  * one: there `OMP_NUM_THREADS`, and else `PBS_NUM_PPN`, stand before this count.
  *
- * The count is taken anew in each call, since an administrator may change what it stands on. The
- * function may be called from any thread.
+ * An administrator may change what the count stands on: it follows within a second. The function
+ * may be called from any thread.
  *
  * Returns: the number of CPUs, at least 1
  *
@@ -409,16 +436,10 @@ shm_cpu_default_workers (void)
 guint
 shm_cpu_count (void)
 {
-  long n_online = sysconf (_SC_NPROCESSORS_ONLN);
   guint n_allowed = count_affinity ();
-  guint quota = shm_cpu_quota_at ("");
-  guint count = n_online > 0 ? (guint)MIN (n_online, G_MAXINT) : 0;
+  guint count = count_machine ();
 
-  if (n_allowed > 0 && (count == 0 || n_allowed < count))
-    count = n_allowed;
-  if (quota > 0 && (count == 0 || quota < count))
-    count = quota;
-  return MAX (count, 1);
+  return MAX (n_allowed > 0 ? MIN (count, n_allowed) : count, 1);
 }
 
 /**
@@ -442,6 +463,6 @@ shm_total_memory (void)
   guint64 limit = shm_cpu_memory_limit_at ("");
 
   if (n_pages > 0 && page_size > 0)
-    limit = MIN (limit, (guint64)n_pages * (guint64)page_size);
+    limit = MIN (limit, (guint64) n_pages * (guint64) page_size);
   return limit == NO_LIMIT ? 0 : limit;
 }

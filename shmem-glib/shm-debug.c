@@ -20,7 +20,8 @@ shm_debug_has (ShmDebugFlags flag)
 
   if (g_once_init_enter (&flags))
     g_once_init_leave (
-        &flags, (gsize) g_parse_debug_string (g_getenv ("SHM_DEBUG"), keys, G_N_ELEMENTS (keys)) + 1);
+        &flags,
+        (gsize) g_parse_debug_string (g_getenv ("SHM_DEBUG"), keys, G_N_ELEMENTS (keys)) + 1);
   return ((flags - 1) & flag) != 0;
 }
 
@@ -28,9 +29,10 @@ shm_debug_has (ShmDebugFlags flag)
  * shm_set_debug:
  * @debug: whether every pool is to be serial
  *
- * Makes every job that starts from now on run its work function in the caller itself, one item after the
- * other, whatever the backend of its pool; or, with %FALSE, undoes that. The same is had from outside with
- * `serial` in the environment variable `SHM_DEBUG`, which this function cannot undo.
+ * Makes every job that starts from now on run its work function in the caller itself, one item
+ * after the other, whatever the backend of its pool; or, with %FALSE, undoes that. The same is had
+ * from outside with `serial` in the environment variable `SHM_DEBUG`, which this function cannot
+ * undo.
  *
  * Since: 1.0
  */

@@ -54,7 +54,7 @@ shm_dtype_from_string (const char *string, GError **error)
   for (guint dtype = 0; dtype < SHM_DTYPE_RECORD; dtype++)
     {
       if (strcmp (name, dtypes[dtype].name) == 0)
-        return (ShmDtype)dtype;
+        return (ShmDtype) dtype;
     }
 
   g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
@@ -76,7 +76,7 @@ shm_dtype_from_string (const char *string, GError **error)
 const char *
 shm_dtype_to_string (ShmDtype dtype)
 {
-  g_return_val_if_fail ((guint)dtype < G_N_ELEMENTS (dtypes), NULL);
+  g_return_val_if_fail ((guint) dtype < G_N_ELEMENTS (dtypes), NULL);
 
   return dtypes[dtype].name;
 }
@@ -94,7 +94,7 @@ shm_dtype_to_string (ShmDtype dtype)
 gsize
 shm_dtype_get_size (ShmDtype dtype)
 {
-  g_return_val_if_fail ((guint)dtype < G_N_ELEMENTS (dtypes), 0);
+  g_return_val_if_fail ((guint) dtype < G_N_ELEMENTS (dtypes), 0);
 
   return dtypes[dtype].size;
 }

@@ -59,12 +59,12 @@ typedef enum
 /**
  * ShmArrayFlags:
  * @SHM_ARRAY_FLAGS_NONE: nothing special
- * @SHM_ARRAY_FLAGS_RESERVE: commit the memory now, so that running out of it is an error at creation
- *   and not a bus error later
- * @SHM_ARRAY_FLAGS_HUGE_PAGES: advise the system to use huge pages; no promise, since many systems do
- *   not allow them in shared memory
- * @SHM_ARRAY_FLAGS_SHAREABLE: keep the memory in a file descriptor that is sealed against shrinking and
- *   growing, so that it can be handed to processes that this one did not fork
+ * @SHM_ARRAY_FLAGS_RESERVE: commit the memory now, so that running out of it is an error at
+ * creation and not a bus error later
+ * @SHM_ARRAY_FLAGS_HUGE_PAGES: advise the system to use huge pages; no promise, since many systems
+ * do not allow them in shared memory
+ * @SHM_ARRAY_FLAGS_SHAREABLE: keep the memory in a file descriptor that is sealed against shrinking
+ * and growing, so that it can be handed to processes that this one did not fork
  *
  * How the memory of an array is obtained.
  *
@@ -80,9 +80,10 @@ typedef enum
 
 /**
  * ShmBackendType:
- * @SHM_BACKEND_TYPE_PROCESS: forked processes: the work function sees everything the caller had at the
- *   start of the job, copy-on-write, and shares what lies in #ShmArray memory
- * @SHM_BACKEND_TYPE_THREAD: threads of the calling process: everything is shared, a crash ends them all
+ * @SHM_BACKEND_TYPE_PROCESS: forked processes: the work function sees everything the caller had at
+ * the start of the job, copy-on-write, and shares what lies in #ShmArray memory
+ * @SHM_BACKEND_TYPE_THREAD: threads of the calling process: everything is shared, a crash ends them
+ * all
  * @SHM_BACKEND_TYPE_SERIAL: the calling thread itself, one item after the other: for debugging
  *
  * Who does the work of a pool.
@@ -98,14 +99,15 @@ typedef enum
 
 /**
  * ShmSchedule:
- * @SHM_SCHEDULE_DYNAMIC: each worker claims the next chunk when it has finished its last one; chunks of
- *   #ShmMapReduce:chunk-size items, or of a size that follows the time which items take
- * @SHM_SCHEDULE_STATIC: each worker's items are known from the start: one contiguous block each, or,
- *   with a chunk size, chunks dealt out in turn
+ * @SHM_SCHEDULE_DYNAMIC: each worker claims the next chunk when it has finished its last one;
+ * chunks of #ShmMapReduce:chunk-size items, or of a size that follows the time which items take
+ * @SHM_SCHEDULE_STATIC: each worker's items are known from the start: one contiguous block each,
+ * or, with a chunk size, chunks dealt out in turn
  * @SHM_SCHEDULE_GUIDED: like dynamic, with chunks that shrink with the items left, down to
  *   #ShmMapReduce:chunk-size
  *
- * How the items of a job are dealt to the workers; the words are OpenMP's.
+ * How the items of a job are dealt to the workers; the words are OpenMP's. A serial job goes
+ * through them one after the other.
  *
  * Since: 1.0
  */

@@ -6,4 +6,4 @@
 
 #include "shm-error.h"
 
-G_DEFINE_QUARK (shm-error-quark, shm_error)
+G_DEFINE_QUARK (shm - error - quark, shm_error)

@@ -121,7 +121,8 @@ shm_failure_from_variant (guint64 index, gint rank, GVariant *variant)
   return self;
 }
 
-/* The error for the caller: the worker's own domain and code, a message that names item and rank. */
+/* The error for the caller: the worker's own domain and code, a message that names item and rank.
+ */
 GError *
 shm_failure_to_error (const ShmFailure *self)
 {

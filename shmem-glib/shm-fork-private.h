@@ -9,18 +9,20 @@
 
 G_BEGIN_DECLS
 
-/* File descriptors that belong to a job of this process, and that no other job's worker may keep. */
+/* File descriptors that belong to a job of this process, and that no other job's worker may keep.
+ */
 gboolean shm_fork_open_eventfd (int *fd, GError **error);
 gboolean shm_fork_open_pipe (int fds[2], GError **error);
 void shm_fork_close_fd (int *fd);
 
 typedef struct
 {
-  pid_t pid;   /* 0 in the child */
-  int watch;   /* becomes readable, or hangs up, when the child is gone; -1: it is gone already */
+  pid_t pid; /* 0 in the child */
+  int watch; /* becomes readable, or hangs up, when the child is gone; -1: it is gone already */
 } ShmChild;
 
 gboolean shm_fork (ShmChild *child, int keep_event_fd, const int lifeline[2], GError **error);
+gboolean shm_fork_is_child (void);
 gboolean shm_fork_caller_has_threads (void);
 void shm_fork_kill (const ShmChild *child, int number);
 void shm_fork_prove (void);

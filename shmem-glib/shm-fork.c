@@ -4,23 +4,24 @@
 
 /* The fork itself.
  *
- * A child inherits the caller's signal handlers, file descriptors, stdio buffers, atexit functions and
- * default main context, none of which is its own. So the child resets the handlers and the mask, closes
- * what belongs to the jobs of the caller, leaves by _exit () whatever happens, has a fresh thread-default
- * main context, and dies when the caller does.
+ * A child inherits the caller's signal handlers, file descriptors, stdio buffers, atexit functions
+ * and default main context, none of which is its own. So the child resets the handlers and the
+ * mask, closes what belongs to the jobs of the caller, leaves by _exit () whatever happens, has a
+ * fresh thread-default main context, and dies when the caller does.
  *
- * That it dies with the caller: the caller alone holds the writing end of the job's lifeline, a pipe that
- * nobody ever writes to. Each child opens the reading end anew (an open file description of its own) and
- * has the kernel send it SIGKILL when the pipe hangs up, which happens whichever thread forked, and also
- * in the middle of a long loop in C. Where the caller's main thread forks, PR_SET_PDEATHSIG does the same
- * a second time, for the case that some other child of the application has inherited the lifeline.
+ * That it dies with the caller: the caller alone holds the writing end of the job's lifeline, a
+ * pipe that nobody ever writes to. Each child opens the reading end anew (an open file description
+ * of its own) and has the kernel send it SIGKILL when the pipe hangs up, which happens whichever
+ * thread forked, and also in the middle of a long loop in C. Where the caller's main thread forks,
+ * PR_SET_PDEATHSIG does the same a second time, for the case that some other child of the
+ * application has inherited the lifeline.
  *
- * The set of these descriptors is guarded by a mutex that is held across the fork, so a child always finds
- * it whole, and knows each descriptor that was open.
+ * The set of these descriptors is guarded by a mutex that is held across the fork, so a child
+ * always finds it whole, and knows each descriptor that was open.
  *
- * That a child is gone is told by its pidfd; where the system has none, by a pipe whose writing end only
- * the child holds. Nobody else's child is ever waited for, and SIGCHLD is not touched. If the application
- * ignores SIGCHLD the kernel reaps the child, and its status is not to be had.
+ * That a child is gone is told by its pidfd; where the system has none, by a pipe whose writing end
+ * only the child holds. Nobody else's child is ever waited for, and SIGCHLD is not touched. If the
+ * application ignores SIGCHLD the kernel reaps the child, and its status is not to be had.
  */
 
 #include "config.h"
@@ -156,6 +157,13 @@ shm_fork_have_pidfd (void)
   return g_atomic_int_get (&answer) > 0;
 }
 
+/* Whether this process is a worker. */
+gboolean
+shm_fork_is_child (void)
+{
+  return child_pid != 0 && getpid () == child_pid;
+}
+
 /* Whether another thread may hold a lock at the moment of the fork. */
 gboolean
 shm_fork_caller_has_threads (void)
@@ -198,20 +206,20 @@ shm_fork_leave (int status)
 static void
 shm_fork_on_exit (int status, void *data)
 {
-  if (getpid () == child_pid)
+  if (shm_fork_is_child ())
     shm_fork_leave (status);
 }
 #else
 static void
 shm_fork_at_exit (void)
 {
-  if (getpid () == child_pid)
+  if (shm_fork_is_child ())
     shm_fork_leave (EXIT_FAILURE);
 }
 #endif
 
-/* Ctrl-C reaches the whole foreground group: the caller decides what becomes of the job. A handler, and
- * not SIG_IGN, so that programs which a worker starts die of it as usual. */
+/* Ctrl-C reaches the whole foreground group: the caller decides what becomes of the job. A handler,
+ * and not SIG_IGN, so that programs which a worker starts die of it as usual. */
 static void
 shm_fork_on_interrupt (int number)
 {
@@ -284,11 +292,8 @@ shm_fork_die_with_caller (int lifeline, pid_t caller, gboolean main_thread)
 }
 
 static void
-shm_fork_enter_child (int keep_event_fd,
-                      const int lifeline[2],
-                      int child_end,
-                      pid_t caller,
-                      gboolean main_thread)
+shm_fork_enter_child (
+    int keep_event_fd, const int lifeline[2], int child_end, pid_t caller, gboolean main_thread)
 {
   child_pid = getpid ();
   shm_fork_close_fds (keep_event_fd, lifeline[0], child_end);
@@ -303,8 +308,8 @@ shm_fork_enter_child (int keep_event_fd,
   shm_fork_reset_signals ();
 }
 
-/* Exercises the locks that a thread of the caller may have held at the moment of the fork: if one of them
- * was, this never returns, and the caller makes another child. */
+/* Exercises the locks that a thread of the caller may have held at the moment of the fork: if one
+ * of them was, this never returns, and the caller makes another child. */
 void
 shm_fork_prove (void)
 {
@@ -323,8 +328,8 @@ shm_fork_prove (void)
   g_log_set_fatal_mask (name, g_log_set_fatal_mask (name, G_LOG_FATAL_MASK));
 }
 
-/* Forks. In the child everything that this file's head promises has been done when it returns; *child has
- * the pid 0 there. The caller keeps the lifeline and the child's watch. */
+/* Forks. In the child everything that this file's head promises has been done when it returns;
+ * *child has the pid 0 there. The caller keeps the lifeline and the child's watch. */
 gboolean
 shm_fork (ShmChild *child, int keep_event_fd, const int lifeline[2], GError **error)
 {
@@ -392,8 +397,8 @@ shm_fork_kill (const ShmChild *child, int number)
 #ifndef SYS_pidfd_send_signal
 #define SYS_pidfd_send_signal 424
 #endif
-  if (child->pid <= 0 ||
-      (shm_fork_have_pidfd () && syscall (SYS_pidfd_send_signal, child->watch, number, NULL, 0) == 0))
+  if (child->pid <= 0 || (shm_fork_have_pidfd () &&
+                          syscall (SYS_pidfd_send_signal, child->watch, number, NULL, 0) == 0))
     return;
   if (!shm_fork_have_pidfd () || errno == ENOSYS || errno == EPERM)
     kill (child->pid, number);

@@ -35,9 +35,7 @@ shm_gettext (const char *message)
 }
 
 const char *
-shm_ngettext (const char *singular,
-              const char *plural,
-              gulong      n)
+shm_ngettext (const char *singular, const char *plural, gulong n)
 {
 #if ENABLE_NLS
   shm_i18n_init ();

@@ -5,12 +5,13 @@
 /**
  * ShmJob:
  *
- * One map in flight: what shm_map_reduce_map() makes and runs, for those who want more than it offers.
+ * One map in flight: what shm_map_reduce_map() makes and runs, for those who want more than it
+ * offers.
  *
- * A job is made for a pool, whose properties it takes over when it starts, and a number of items. It is
- * given one work function, with shm_job_set_map_func(), shm_job_set_range_func() or shm_job_set_loop_func(),
- * and if wanted a reduce function; then it is run, once, with shm_job_run() or shm_job_run_async(). The
- * results are then in shm_job_get_results().
+ * A job is made for a pool, whose properties it takes over when it starts, and a number of items.
+ * It is given one work function, with shm_job_set_map_func(), shm_job_set_range_func() or
+ * shm_job_set_loop_func(), and if wanted a reduce function; then it is run, once, with
+ * shm_job_run() or shm_job_run_async(). The results are then in shm_job_get_results().
  *
  * Since: 1.0
  */
@@ -25,10 +26,11 @@
 
 /* States: NEW → RUNNING → DONE.
  *
- * While it is RUNNING there is a backend, which makes all its calls in `context`; `error` is the reason why
- * the job ends early, and once it is set no result is taken and nothing of the user's is called. The
- * backend's finished () is the only way from RUNNING to DONE: there the backend is freed, and with it every
- * child, descriptor and mapping. An asynchronous run holds a reference in its GTask.
+ * While it is RUNNING there is a backend, which makes all its calls in `context`; `error` is the
+ * reason why the job ends early, and once it is set no result is taken and nothing of the user's is
+ * called. The backend's finished () is the only way from RUNNING to DONE: there the backend is
+ * freed, and with it every child, descriptor and mapping. An asynchronous run holds a reference in
+ * its GTask.
  */
 
 #include "config.h"
@@ -38,6 +40,7 @@
 #include "shm-backend-private.h"
 #include "shm-debug.h"
 #include "shm-error.h"
+#include "shm-fork-private.h"
 #include "shm-i18n-private.h"
 
 typedef enum
@@ -223,7 +226,8 @@ shm_job_collect (ShmJob *self)
       g_array_sort (self->ranges, shm_job_compare_ranges);
       self->results = shm_job_new_list (self->ranges->len);
       for (i = 0; i < self->ranges->len; i++)
-        g_ptr_array_index (self->results, i) = g_array_index (self->ranges, ShmRangeResult, i).value;
+        g_ptr_array_index (self->results, i) =
+            g_array_index (self->ranges, ShmRangeResult, i).value;
       g_clear_pointer (&self->ranges, g_array_unref);
     }
   else if (self->results == NULL)
@@ -308,7 +312,8 @@ shm_job_check (ShmJob *self, GCancellable *cancellable, GError **error)
       g_autofree char *n_items = g_strdup_printf ("%" G_GUINT64_FORMAT, self->n_items);
 
       g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("A job cannot have %s items; with a loop function it may have more"), n_items);
+                   _ ("A job cannot have %s items; with a loop function it may have more"),
+                   n_items);
       return FALSE;
     }
   return TRUE;
@@ -318,7 +323,7 @@ static const ShmBackendClass *
 shm_job_choose_backend (ShmJob *self)
 {
   /* The cores are taken already where a work function starts a job. */
-  if (shm_get_debug () || shm_worker_get_current () != NULL ||
+  if (shm_get_debug () || shm_fork_is_child () || shm_worker_get_current () != NULL ||
       self->n_items < shm_map_reduce_get_min_length (self->pool))
     return &shm_backend_serial_class;
 
@@ -554,17 +559,15 @@ shm_job_set_work (ShmJob *self, ShmWorkKind kind, gpointer user_data, GDestroyNo
  * @self: a job that has not been run
  * @func: (scope notified) (closure user_data) (destroy destroy): what works on an item
  * @user_data: data for @func
- * @destroy: (nullable): frees @user_data
+ * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
  *
- * Gives the job a function that is called once for each item. It takes the place of any other work function.
+ * Gives the job a function that is called once for each item. It takes the place of any other work
+ * function.
  *
  * Since: 1.0
  */
 void
-shm_job_set_map_func (ShmJob *self,
-                      ShmMapFunc func,
-                      gpointer user_data,
-                      GDestroyNotify destroy)
+shm_job_set_map_func (ShmJob *self, ShmMapFunc func, gpointer user_data, GDestroyNotify destroy)
 {
   g_return_if_fail (func != NULL);
 
@@ -577,18 +580,15 @@ shm_job_set_map_func (ShmJob *self,
  * @self: a job that has not been run
  * @func: (scope notified) (closure user_data) (destroy destroy): what works on a range of items
  * @user_data: data for @func
- * @destroy: (nullable): frees @user_data
+ * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
  *
- * Gives the job a function that is called once for each range that a worker claims, and makes one result of
- * it. It takes the place of any other work function.
+ * Gives the job a function that is called once for each range that a worker claims, and makes one
+ * result of it. It takes the place of any other work function.
  *
  * Since: 1.0
  */
 void
-shm_job_set_range_func (ShmJob *self,
-                        ShmRangeFunc func,
-                        gpointer user_data,
-                        GDestroyNotify destroy)
+shm_job_set_range_func (ShmJob *self, ShmRangeFunc func, gpointer user_data, GDestroyNotify destroy)
 {
   g_return_if_fail (func != NULL);
 
@@ -601,18 +601,15 @@ shm_job_set_range_func (ShmJob *self,
  * @self: a job that has not been run
  * @func: (scope notified) (closure user_data) (destroy destroy): what works on a range of items
  * @user_data: data for @func
- * @destroy: (nullable): frees @user_data
+ * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
  *
- * Gives the job a function that is called once for each range that a worker claims, and has no result. It
- * takes the place of any other work function.
+ * Gives the job a function that is called once for each range that a worker claims, and has no
+ * result. It takes the place of any other work function.
  *
  * Since: 1.0
  */
 void
-shm_job_set_loop_func (ShmJob *self,
-                       ShmLoopFunc func,
-                       gpointer user_data,
-                       GDestroyNotify destroy)
+shm_job_set_loop_func (ShmJob *self, ShmLoopFunc func, gpointer user_data, GDestroyNotify destroy)
 {
   g_return_if_fail (func != NULL);
 
@@ -625,9 +622,10 @@ shm_job_set_loop_func (ShmJob *self,
  * @self: a job that has not been run
  * @func: (scope notified) (closure user_data) (destroy destroy): what takes a result in the caller
  * @user_data: data for @func
- * @destroy: (nullable): frees @user_data
+ * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
  *
- * Gives the job a function that is called for each result, in the thread that runs the job's main context.
+ * Gives the job a function that is called for each result, in the thread that runs the job's main
+ * context.
  *
  * Since: 1.0
  */
@@ -660,11 +658,11 @@ shm_job_set_base (ShmJob *self, guint64 base)
  * @cancellable: (nullable): what may cancel the job
  * @error: return location for an error
  *
- * Runs the job and waits for its end; the calling thread sleeps meanwhile, but for the reduce function. No
- * main context of the application is run.
+ * Runs the job and waits for its end; the calling thread sleeps meanwhile, but for the reduce
+ * function. No main context of the application is run.
  *
- * The error is that of the first item that failed, with its own domain and code; or one of %SHM_ERROR; or
- * %G_IO_ERROR_CANCELLED; or what the reduce function said. No worker is left then.
+ * The error is that of the first item that failed, with its own domain and code; or one of
+ * %SHM_ERROR; or %G_IO_ERROR_CANCELLED; or what the reduce function said. No worker is left then.
  *
  * Returns: %TRUE if all items were done
  *
@@ -698,8 +696,8 @@ shm_job_run (ShmJob *self, GCancellable *cancellable, GError **error)
  * @callback: (scope async) (closure user_data) (nullable): called when the job has ended
  * @user_data: data for @callback
  *
- * Runs the job beside the thread-default main context of the calling thread, which stays alive and in which
- * the reduce function and @callback are called. Call shm_job_run_finish() in @callback.
+ * Runs the job beside the thread-default main context of the calling thread, which stays alive and
+ * in which the reduce function and @callback are called. Call shm_job_run_finish() in @callback.
  *
  * Since: 1.0
  */
@@ -717,9 +715,11 @@ shm_job_run_async (ShmJob *self,
 
   task = g_task_new (self, cancellable, callback, user_data);
   g_task_set_source_tag (task, shm_job_run_async);
-  /* What has been decided stays decided, also if the cancellable is cancelled before the callback. */
+  /* What has been decided stays decided, also if the cancellable is cancelled before the callback.
+   */
   g_task_set_check_cancellable (task, FALSE);
-  if (!shm_job_check (self, cancellable, &error) || !shm_job_start (self, context, cancellable, &error))
+  if (!shm_job_check (self, cancellable, &error) ||
+      !shm_job_start (self, context, cancellable, &error))
     {
       g_task_return_error (task, error);
       return;
@@ -752,12 +752,13 @@ shm_job_run_finish (ShmJob *self, GAsyncResult *result, GError **error)
  * shm_job_get_results:
  * @self: a job
  *
- * Gets the results of a job that has ended well. With a map function there is one element for each item, in
- * the order of the items, %NULL where there is no result. With a range function there is one element for
- * each range that had a result, in the order of the ranges. With a loop function there is none.
+ * Gets the results of a job that has ended well. With a map function there is one element for each
+ * item, in the order of the items, %NULL where there is no result. With a range function there is
+ * one element for each range that had a result, in the order of the ranges. With a loop function
+ * there is none.
  *
- * Returns: (transfer none) (nullable) (element-type GVariant): the results, or %NULL if the job has not
- *   ended, or has failed
+ * Returns: (transfer none) (nullable) (element-type GVariant): the results, or %NULL if the job has
+ * not ended, or has failed
  *
  * Since: 1.0
  */

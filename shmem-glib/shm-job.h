@@ -21,20 +21,16 @@ SHM_AVAILABLE_IN_1_0
 guint64 shm_job_get_n_items (ShmJob *self);
 
 SHM_AVAILABLE_IN_1_0
-void shm_job_set_map_func (ShmJob *self,
-                           ShmMapFunc func,
-                           gpointer user_data,
-                           GDestroyNotify destroy);
+void
+shm_job_set_map_func (ShmJob *self, ShmMapFunc func, gpointer user_data, GDestroyNotify destroy);
 SHM_AVAILABLE_IN_1_0
 void shm_job_set_range_func (ShmJob *self,
                              ShmRangeFunc func,
                              gpointer user_data,
                              GDestroyNotify destroy);
 SHM_AVAILABLE_IN_1_0
-void shm_job_set_loop_func (ShmJob *self,
-                            ShmLoopFunc func,
-                            gpointer user_data,
-                            GDestroyNotify destroy);
+void
+shm_job_set_loop_func (ShmJob *self, ShmLoopFunc func, gpointer user_data, GDestroyNotify destroy);
 SHM_AVAILABLE_IN_1_0
 void shm_job_set_reduce_func (ShmJob *self,
                               ShmReduceFunc func,

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* A locker is its pool under another name: a section is entered once at a time, so there is no more to know. */
+/* A locker is its pool under another name: a section is entered once at a time, so there is no more
+ * to know. */
 
 #include "config.h"
 
@@ -13,8 +14,8 @@
  * @pool: a pool, in whose work function the calling thread is
  * @error: return location for an error
  *
- * Enters the critical section, as shm_map_reduce_critical_enter() does. The section is left when the locker
- * is freed:
+ * Enters the critical section, as shm_map_reduce_critical_enter() does. The section is left when
+ * the locker is freed:
  * |[<!-- language="C" -->
  * g_autoptr (ShmCriticalLocker) locker = shm_critical_locker_new (pool, error);
  *
@@ -22,7 +23,8 @@
  *   return NULL;
  * ]|
  *
- * Returns: (transfer full) (nullable): the locker, or %NULL with @error set if the section was not entered
+ * Returns: (transfer full) (nullable): the locker, or %NULL with @error set if the section was not
+ * entered
  *
  * Since: 1.0
  */
@@ -53,10 +55,11 @@ shm_critical_locker_free (ShmCriticalLocker *locker)
  * @pool: a pool, in whose work function the calling thread is
  * @error: return location for an error
  *
- * Enters the ordered section, as shm_map_reduce_ordered_enter() does. The section is left when the locker is
- * freed; use it with g_autoptr().
+ * Enters the ordered section, as shm_map_reduce_ordered_enter() does. The section is left when the
+ * locker is freed; use it with g_autoptr().
  *
- * Returns: (transfer full) (nullable): the locker, or %NULL with @error set if the section was not entered
+ * Returns: (transfer full) (nullable): the locker, or %NULL with @error set if the section was not
+ * entered
  *
  * Since: 1.0
  */

@@ -16,9 +16,9 @@
  * A pool of workers: forked processes, or threads, or the caller itself (#ShmBackendType).
  *
  * The work function may be any function or closure. With forked workers, everything it refers to is
- * inherited at the start of the job, copy-on-write: a worker reads what the caller had, and what it writes
- * is its own, but for the memory of #ShmArray, which all share. Results travel back as #GVariant. Never
- * return a pointer to what a worker has allocated: it means nothing to the caller.
+ * inherited at the start of the job, copy-on-write: a worker reads what the caller had, and what it
+ * writes is its own, but for the memory of #ShmArray, which all share. Results travel back as
+ * #GVariant. Never return a pointer to what a worker has allocated: it means nothing to the caller.
  *
  * |[<!-- language="C" -->
  * static GVariant *
@@ -31,9 +31,9 @@
  * g_autoptr (GPtrArray) squares = shm_map_reduce_map (pool, 100, NULL, square, NULL, NULL, &error);
  * ]|
  *
- * A pool holds nothing but its properties; the workers live as long as a job does. The properties may be
- * changed at any time, for the jobs that start later. A pool may be used from several threads, and several
- * jobs may run at once, as long as nobody changes its properties meanwhile.
+ * A pool holds nothing but its properties; the workers live as long as a job does. The properties
+ * may be changed at any time, for the jobs that start later. A pool may be used from several
+ * threads, and several jobs may run at once, as long as nobody changes its properties meanwhile.
  *
  * A job that is started in a work function runs serially, in that worker.
  *
@@ -149,14 +149,14 @@ shm_map_reduce_class_init (ShmMapReduceClass *klass)
   /**
    * ShmMapReduce:n-workers:
    *
-   * The number of workers, at most 4096; or 0, for the number that shm_map_reduce_count_workers() finds. A
-   * job never has more workers than items.
+   * The number of workers, at most 4096; or 0, for the number that shm_map_reduce_count_workers()
+   * finds. A job never has more workers than items.
    *
    * Since: 1.0
    */
-  properties[PROP_N_WORKERS] =
-      g_param_spec_uint ("n-workers", "Number of workers", "The number of workers, or 0 for automatic", 0,
-                         SHM_CONTROL_MAX_WORKERS, 0, flags);
+  properties[PROP_N_WORKERS] = g_param_spec_uint ("n-workers", "Number of workers",
+                                                  "The number of workers, or 0 for automatic", 0,
+                                                  SHM_CONTROL_MAX_WORKERS, 0, flags);
 
   /**
    * ShmMapReduce:backend:
@@ -183,15 +183,16 @@ shm_map_reduce_class_init (ShmMapReduceClass *klass)
   /**
    * ShmMapReduce:chunk-size:
    *
-   * The number of items that a worker claims together; 0 for automatic: with %SHM_SCHEDULE_DYNAMIC, as many
-   * as take about a fifth of a millisecond, and single ones from when an item first enters an ordered
-   * section; with %SHM_SCHEDULE_STATIC, one block for each worker; with %SHM_SCHEDULE_GUIDED, at least one.
+   * The number of items that a worker claims together; 0 for automatic: with %SHM_SCHEDULE_DYNAMIC,
+   * as many as take about a fifth of a millisecond, and single ones from when an item first enters
+   * an ordered section; with %SHM_SCHEDULE_STATIC, one block for each worker; with
+   * %SHM_SCHEDULE_GUIDED, at least one.
    *
    * Since: 1.0
    */
   properties[PROP_CHUNK_SIZE] =
-      g_param_spec_uint64 ("chunk-size", "Chunk size", "Items claimed together, or 0 for automatic", 0,
-                           G_MAXUINT64, 0, flags);
+      g_param_spec_uint64 ("chunk-size", "Chunk size", "Items claimed together, or 0 for automatic",
+                           0, G_MAXUINT64, 0, flags);
 
   /**
    * ShmMapReduce:min-length:
@@ -201,8 +202,8 @@ shm_map_reduce_class_init (ShmMapReduceClass *klass)
    * Since: 1.0
    */
   properties[PROP_MIN_LENGTH] =
-      g_param_spec_uint64 ("min-length", "Minimal length", "Fewer items than this are run serially", 0,
-                           G_MAXUINT64, 0, flags);
+      g_param_spec_uint64 ("min-length", "Minimal length", "Fewer items than this are run serially",
+                           0, G_MAXUINT64, 0, flags);
 
   g_object_class_install_properties (object_class, N_PROPS, properties);
 }
@@ -270,9 +271,9 @@ shm_map_reduce_set_n_workers (ShmMapReduce *self, guint n_workers)
  * shm_map_reduce_count_workers:
  * @self: a pool
  *
- * Tells how many workers a job would have now, if it had items enough: #ShmMapReduce:n-workers, or where
- * that is 0, the number in the environment variable `OMP_NUM_THREADS`, else in `PBS_NUM_PPN`, else
- * shm_cpu_count().
+ * Tells how many workers a job would have now, if it had items enough: #ShmMapReduce:n-workers, or
+ * where that is 0, the number in the environment variable `OMP_NUM_THREADS`, else in `PBS_NUM_PPN`,
+ * else shm_cpu_count().
  *
  * Returns: the number of workers, at least 1
  *
@@ -460,14 +461,16 @@ shm_map_reduce_run_job (ShmJob *job, GCancellable *cancellable, GError **error)
  * @user_data: data for @func and for @reduce
  * @error: return location for an error
  *
- * Calls @func for each of the items 0 to @n_items - 1 on the workers, waits for the end, and returns the
- * results in the order of the items. The first failure ends the job; see shm_job_run() for the errors.
+ * Calls @func for each of the items 0 to @n_items - 1 on the workers, waits for the end, and
+ * returns the results in the order of the items. The first failure ends the job; see shm_job_run()
+ * for the errors.
  *
- * Where @func and @reduce need data of their own, use a #ShmJob. In other languages this function has no
+ * Where @func and @reduce need data of their own, use a #ShmJob. In other languages this function
+ * has no
  * @reduce.
  *
- * Returns: (transfer container) (element-type GVariant): a list with an element for each item, %NULL for those
- *   without a result; or %NULL with @error set
+ * Returns: (transfer container) (element-type GVariant): a list with an element for each item,
+ * %NULL for those without a result; or %NULL with @error set
  *
  * Since: 1.0
  */
@@ -501,14 +504,15 @@ shm_map_reduce_map (ShmMapReduce *self,
  * @user_data: data for @func
  * @error: return location for an error
  *
- * Calls @func for each of the items 0 to @n_items - 1 on the workers, waits for the end, and returns the
- * results in the order of the items. The first failure ends the job; see shm_job_run() for the errors.
+ * Calls @func for each of the items 0 to @n_items - 1 on the workers, waits for the end, and
+ * returns the results in the order of the items. The first failure ends the job; see shm_job_run()
+ * for the errors.
  *
- * This is shm_map_reduce_map() without a reduce function, and with its name in languages other than C; a
- * #ShmJob takes a reduce function in every language.
+ * This is shm_map_reduce_map() without a reduce function, and with its name in languages other than
+ * C; a #ShmJob takes a reduce function in every language.
  *
- * Returns: (transfer container) (element-type GVariant): a list with an element for each item, %NULL for those
- *   without a result; or %NULL with @error set
+ * Returns: (transfer container) (element-type GVariant): a list with an element for each item,
+ * %NULL for those without a result; or %NULL with @error set
  *
  * Since: 1.0
  */
@@ -547,8 +551,8 @@ shm_map_reduce_map_done (GObject *source, GAsyncResult *result, gpointer user_da
  * @callback: (scope async) (closure callback_data) (nullable): called when the job has ended
  * @callback_data: data for @callback
  *
- * Does what shm_map_reduce_map() does, beside the thread-default main context of the calling thread, which
- * stays alive. Call shm_map_reduce_map_finish() in @callback.
+ * Does what shm_map_reduce_map() does, beside the thread-default main context of the calling
+ * thread, which stays alive. Call shm_map_reduce_map_finish() in @callback.
  *
  * Since: 1.0
  */
@@ -584,8 +588,8 @@ shm_map_reduce_map_async (ShmMapReduce *self,
  *
  * Ends what shm_map_reduce_map_async() began. The errors are those of shm_job_run().
  *
- * Returns: (transfer container) (element-type GVariant): a list with an element for each item, %NULL for those
- *   without a result; or %NULL with @error set
+ * Returns: (transfer container) (element-type GVariant): a list with an element for each item,
+ * %NULL for those without a result; or %NULL with @error set
  *
  * Since: 1.0
  */
@@ -607,12 +611,13 @@ shm_map_reduce_map_finish (ShmMapReduce *self, GAsyncResult *result, GError **er
  * @user_data: data for @func
  * @error: return location for an error
  *
- * Calls @func for ranges that together are the items 0 to @n_items - 1, on the workers, waits for the end,
- * and returns the results in the order of the ranges. How many ranges there are is for the pool to choose:
- * see #ShmMapReduce:schedule. The first failure ends the job; see shm_job_run() for the errors.
+ * Calls @func for ranges that together are the items 0 to @n_items - 1, on the workers, waits for
+ * the end, and returns the results in the order of the ranges. How many ranges there are is for the
+ * pool to choose: see #ShmMapReduce:schedule. The first failure ends the job; see shm_job_run() for
+ * the errors.
  *
- * Returns: (transfer container) (element-type GVariant): a list with an element for each range that had a
- *   result, or %NULL with @error set
+ * Returns: (transfer container) (element-type GVariant): a list with an element for each range that
+ * had a result, or %NULL with @error set
  *
  * Since: 1.0
  */
@@ -644,9 +649,9 @@ shm_map_reduce_map_ranges (ShmMapReduce *self,
  * @user_data: data for @func
  * @error: return location for an error
  *
- * Calls @func for ranges that together are the items @begin to @end - 1, on the workers, and waits for the
- * end. There are no results but what @func writes into shared arrays. The first failure ends the job; see
- * shm_job_run() for the errors.
+ * Calls @func for ranges that together are the items @begin to @end - 1, on the workers, and waits
+ * for the end. There are no results but what @func writes into shared arrays. The first failure
+ * ends the job; see shm_job_run() for the errors.
  *
  * Returns: %TRUE if all items were done
  *
@@ -679,7 +684,8 @@ shm_map_reduce_for_range (ShmMapReduce *self,
  *
  * Tells which worker the calling thread is.
  *
- * Returns: the rank, from 0 to the number of workers - 1, in a work function of this pool; -1 elsewhere
+ * Returns: the rank, from 0 to the number of workers - 1, in a work function of this pool; -1
+ * elsewhere
  *
  * Since: 1.0
  */
@@ -699,10 +705,10 @@ shm_map_reduce_get_rank (ShmMapReduce *self)
  * @self: a pool, in whose work function the calling thread is
  * @index: an item of the range that the function was called for
  *
- * For functions that work on a range: tells that this item begins, and those of the range before it are
- * done. If the worker dies, or the function fails, this is the item to blame. Items must be begun in
- * ascending order; a function that does not call this is at its first item. Each item that was begun may
- * enter the ordered section once.
+ * For functions that work on a range: tells that this item begins, and those of the range before it
+ * are done. If the worker dies, or the function fails, this is the item to blame. Items must be
+ * begun in ascending order; a function that does not call this is at its first item. Each item that
+ * was begun may enter the ordered section once.
  *
  * Since: 1.0
  */
@@ -714,8 +720,8 @@ shm_map_reduce_begin_item (ShmMapReduce *self, guint64 index)
   g_return_if_fail (worker != NULL);
 
   if (!shm_worker_begin_item (worker, index - worker->work->base))
-    g_critical ("%s: item %" G_GUINT64_FORMAT " is not in the range, or was begun before", G_STRFUNC,
-                index);
+    g_critical ("%s: item %" G_GUINT64_FORMAT " is not in the range, or was begun before",
+                G_STRFUNC, index);
 }
 
 static ShmWorker *
@@ -734,14 +740,17 @@ shm_map_reduce_find_worker (ShmMapReduce *self, GError **error)
  * @self: a pool, in whose work function the calling thread is
  * @error: return location for an error
  *
- * Enters the critical section, in which there is one worker of the job at a time, and waits for it if need
- * be. Leave it with shm_map_reduce_critical_leave(); see also shm_critical_locker_new().
+ * Enters the critical section, in which there is one worker of the job at a time, and waits for it
+ * if need be. Leave it with shm_map_reduce_critical_leave(); see also shm_critical_locker_new().
  *
- * If a worker dies in the section, that is a failure of its item; the section is free again then, and what
- * it guards may be half done.
+ * If a worker dies in the section, that is a failure of its item; the section is free again then,
+ * and what it guards may be half done.
  *
- * Entering it twice is an error, as is entering it outside of a work function. In a job of threads that is
- * being ended, %G_IO_ERROR_CANCELLED is returned instead of waiting.
+ * Entering it twice is an error, as is entering it outside of a work function. In a job of threads
+ * that is being ended, %G_IO_ERROR_CANCELLED is returned instead of waiting.
+ *
+ * Who needs both sections enters the ordered one first: an item that waits for its turn inside of
+ * the critical section would keep out those that it waits for.
  *
  * Returns: %TRUE if the section was entered
  *
@@ -781,15 +790,16 @@ shm_map_reduce_critical_leave (ShmMapReduce *self)
  * @self: a pool, in whose work function the calling thread is
  * @error: return location for an error
  *
- * Enters the ordered section, which the items enter one after the other in the order of their indices, and
- * waits until every earlier item has left it or has ended without entering it. Leave it with
- * shm_map_reduce_ordered_leave(); see also shm_ordered_locker_new().
+ * Enters the ordered section, which the items enter one after the other in the order of their
+ * indices, and waits until every earlier item has left it or has ended without entering it. Leave
+ * it with shm_map_reduce_ordered_leave(); see also shm_ordered_locker_new().
  *
- * An item may enter it once; a second time is an error, as is entering it outside of a work function. In a
- * job of threads that is being ended, %G_IO_ERROR_CANCELLED is returned instead of waiting.
+ * An item may enter it once; a second time is an error, as is entering it outside of a work
+ * function. In a job of threads that is being ended, %G_IO_ERROR_CANCELLED is returned instead of
+ * waiting.
  *
- * Items that are claimed together wait together: with a large #ShmMapReduce:chunk-size, or one block for
- * each worker, little is left to do at the same time.
+ * Items that are claimed together wait together: with a large #ShmMapReduce:chunk-size, or one
+ * block for each worker, little is left to do at the same time.
  *
  * Returns: %TRUE if the section was entered
  *

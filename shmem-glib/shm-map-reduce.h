@@ -22,11 +22,11 @@ G_DECLARE_FINAL_TYPE (ShmMapReduce, shm_map_reduce, SHM, MAP_REDUCE, GObject)
  * @user_data: what was given with the function
  * @error: return location for an error
  *
- * Works on one item, in a worker. What it returns travels to the caller; a floating #GVariant is sunk.
- * %NULL without an error means that there is no result, which costs nothing on the way.
+ * Works on one item, in a worker. What it returns travels to the caller; a floating #GVariant is
+ * sunk. %NULL without an error means that there is no result, which costs nothing on the way.
  *
- * An error fails the item: the caller gets it with its own domain and code, and a message that names the
- * item and the rank.
+ * An error fails the item: the caller gets it with its own domain and code, and a message that
+ * names the item and the rank.
  *
  * Returns: (transfer full) (nullable): the result of the item, or %NULL
  *
@@ -45,22 +45,19 @@ typedef GVariant *(*ShmMapFunc) (ShmMapReduce *pool,
  * @user_data: what was given with the function
  * @error: return location for an error
  *
- * Works on the items from @begin to @end - 1, in a worker, and returns one result for all of them. It is
- * called once for each range that a worker claims.
+ * Works on the items from @begin to @end - 1, in a worker, and returns one result for all of them.
+ * It is called once for each range that a worker claims.
  *
- * A function that tells with shm_map_reduce_begin_item() which item it begins may fail in the middle: the
- * items before the failed one count as done, and are what the result it returns beside the error stands
- * for; those after it are handed out in a new range.
+ * A function that tells with shm_map_reduce_begin_item() which item it begins may fail in the
+ * middle: the items before the failed one count as done, and are what the result it returns beside
+ * the error stands for; those after it are handed out in a new range.
  *
  * Returns: (transfer full) (nullable): the result of the range, or %NULL if there is none
  *
  * Since: 1.0
  */
-typedef GVariant *(*ShmRangeFunc) (ShmMapReduce *pool,
-                                   guint64 begin,
-                                   guint64 end,
-                                   gpointer user_data,
-                                   GError **error);
+typedef GVariant *(*ShmRangeFunc) (
+    ShmMapReduce *pool, guint64 begin, guint64 end, gpointer user_data, GError **error);
 
 /**
  * ShmLoopFunc:
@@ -70,18 +67,15 @@ typedef GVariant *(*ShmRangeFunc) (ShmMapReduce *pool,
  * @user_data: what was given with the function
  * @error: return location for an error
  *
- * Works on the items from @begin to @end - 1, in a worker, without any result but what it writes into
- * shared arrays.
+ * Works on the items from @begin to @end - 1, in a worker, without any result but what it writes
+ * into shared arrays.
  *
  * Returns: %TRUE, or %FALSE with @error set
  *
  * Since: 1.0
  */
-typedef gboolean (*ShmLoopFunc) (ShmMapReduce *pool,
-                                 guint64 begin,
-                                 guint64 end,
-                                 gpointer user_data,
-                                 GError **error);
+typedef gboolean (*ShmLoopFunc) (
+    ShmMapReduce *pool, guint64 begin, guint64 end, gpointer user_data, GError **error);
 
 /**
  * ShmReduceFunc:
@@ -91,19 +85,16 @@ typedef gboolean (*ShmLoopFunc) (ShmMapReduce *pool,
  * @user_data: what was given with the function
  * @error: return location for an error
  *
- * Takes a result, in the caller, while the workers go on: called once for each result, in the order in
- * which they arrive. What it returns takes the place of the result in the list of results; %NULL keeps
- * nothing. An error ends the job.
+ * Takes a result, in the caller, while the workers go on: called once for each result, in the order
+ * in which they arrive. What it returns takes the place of the result in the list of results; %NULL
+ * keeps nothing. An error ends the job.
  *
  * Returns: (transfer full) (nullable): what the list of results is to hold, or %NULL
  *
  * Since: 1.0
  */
-typedef GVariant *(*ShmReduceFunc) (ShmMapReduce *pool,
-                                    guint64 index,
-                                    GVariant *result,
-                                    gpointer user_data,
-                                    GError **error);
+typedef GVariant *(*ShmReduceFunc) (
+    ShmMapReduce *pool, guint64 index, GVariant *result, gpointer user_data, GError **error);
 
 SHM_AVAILABLE_IN_1_0
 ShmMapReduce *shm_map_reduce_new (void);
@@ -156,8 +147,7 @@ void shm_map_reduce_map_async (ShmMapReduce *self,
                                GAsyncReadyCallback callback,
                                gpointer callback_data);
 SHM_AVAILABLE_IN_1_0
-GPtrArray *
-shm_map_reduce_map_finish (ShmMapReduce *self, GAsyncResult *result, GError **error);
+GPtrArray *shm_map_reduce_map_finish (ShmMapReduce *self, GAsyncResult *result, GError **error);
 SHM_AVAILABLE_IN_1_0
 GPtrArray *shm_map_reduce_map_ranges (ShmMapReduce *self,
                                       guint64 n_items,

@@ -45,7 +45,7 @@ struct _ShmMapping
 /* A signal makes fallocate() give back all that the call has allocated. Short calls get through
  * even under a fast interval timer.
  */
-#define COMMIT_STEP ((gsize)64 << 20)
+#define COMMIT_STEP ((gsize) 64 << 20)
 
 /* Where a version of the control groups keeps a group's memory figures. */
 typedef struct
@@ -171,7 +171,7 @@ shm_mapping_available_memory (const char *root)
       controllers = g_strsplit (fields[1], ",", -1);
       if (strcmp (fields[0], "0") == 0 && fields[1][0] == '\0')
         available = MIN (available, cgroup_walk (&cgroup_v2, root, fields[2]));
-      else if (g_strv_contains ((const char *const *)controllers, "memory"))
+      else if (g_strv_contains ((const char *const *) controllers, "memory"))
         available = MIN (available, cgroup_walk (&cgroup_v1, root, fields[2]));
     }
   return available;
@@ -221,7 +221,7 @@ static ShmMapping *
 shm_mapping_alloc (gsize size)
 {
   ShmMapping *self = g_new0 (ShmMapping, 1);
-  gsize page_size = (gsize)sysconf (_SC_PAGESIZE);
+  gsize page_size = (gsize) sysconf (_SC_PAGESIZE);
 
   g_atomic_ref_count_init (&self->ref_count);
   self->address = MAP_FAILED;
@@ -247,7 +247,7 @@ shm_mapping_map (ShmMapping *self, ShmArrayFlags flags)
     }
 
   if (flags & SHM_ARRAY_FLAGS_HUGE_PAGES)
-    (void)madvise (self->address, self->mapped_size, MADV_HUGEPAGE);
+    (void) madvise (self->address, self->mapped_size, MADV_HUGEPAGE);
   return TRUE;
 }
 
@@ -260,7 +260,7 @@ shm_mapping_commit_fd (ShmMapping *self)
       int result;
 
       do
-        result = fallocate (self->fd, 0, (off_t)offset, (off_t)length);
+        result = fallocate (self->fd, 0, (off_t) offset, (off_t) length);
       while (result < 0 && errno == EINTR);
       if (result < 0)
         return FALSE;
@@ -293,7 +293,7 @@ shm_mapping_open_memfd (ShmMapping *self)
   if (self->fd < 0 && errno == EINVAL)
     self->fd = memfd_create ("shmem-glib", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-  return self->fd >= 0 && ftruncate (self->fd, (off_t)self->mapped_size) == 0 &&
+  return self->fd >= 0 && ftruncate (self->fd, (off_t) self->mapped_size) == 0 &&
          fcntl (self->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0;
 }
 

@@ -4,9 +4,9 @@
 
 /* One worker writes, the caller reads; both positions only grow.
  *
- * What is published survives its worker: the caller takes it from the ring after the death. A worker that
- * finds the ring full publishes what it has, wakes the caller and sleeps on `drained`. The caller trusts
- * nothing that it finds here: it copies out first and checks the copy.
+ * What is published survives its worker: the caller takes it from the ring after the death. A
+ * worker that finds the ring full publishes what it has, wakes the caller and sleeps on `drained`.
+ * The caller trusts nothing that it finds here: it copies out first and checks the copy.
  */
 
 #include "config.h"
@@ -73,7 +73,8 @@ shm_ring_wait_for_room (ShmRingWriter *self)
     }
 }
 
-/* Room for so many bytes in one piece, which count as written; NULL if that cannot be had at once. */
+/* Room for so many bytes in one piece, which count as written; NULL if that cannot be had at once.
+ */
 gpointer
 shm_ring_reserve (ShmRingWriter *self, gsize size)
 {

@@ -22,7 +22,8 @@ guint64 shm_schedule_adapt (guint64 grain, gint64 elapsed_ns);
 gboolean shm_schedule_has_more (ShmControl *control, guint rank);
 
 /* for the caller, once the worker is gone */
-void shm_schedule_resolve (ShmControl *control, guint rank, guint64 handed_over, ShmRemains *remains);
+void
+shm_schedule_resolve (ShmControl *control, guint rank, guint64 handed_over, ShmRemains *remains);
 gboolean shm_schedule_add_orphan (ShmControl *control, guint64 begin, guint64 end);
 void shm_schedule_clear (ShmControl *control, guint rank);
 

@@ -4,19 +4,20 @@
 
 /* Who works on which items.
  *
- * A claim must be one atomic step that also says whose it is: a worker may be killed between any two
- * instructions, and no item may get lost or be done twice. So `next` holds the next free item and the
- * rank of the last claimer; a worker writes what it is about to claim into its own line, then swaps
- * `next`. If it dies right there, the caller finds the claim made if `next` still names the dead rank
- * with that end, or if a later claimer, who notes whom it supersedes in its own row of `confirmed` before
- * its own swap, has seen it. Both the words and the row only ever grow.
+ * A claim must be one atomic step that also says whose it is: a worker may be killed between any
+ * two instructions, and no item may get lost or be done twice. So `next` holds the next free item
+ * and the rank of the last claimer; a worker writes what it is about to claim into its own line,
+ * then swaps `next`. If it dies right there, the caller finds the claim made if `next` still names
+ * the dead rank with that end, or if a later claimer, who notes whom it supersedes in its own row
+ * of `confirmed` before its own swap, has seen it. Both the words and the row only ever grow.
  *
  * Ranges of the dead become orphans, which any worker claims before new ones, the lowest first.
  *
- * Ordered sections: ranges are the units, since within a range one worker goes through the items in order
- * anyway. Each line's `floor` says below which item nobody needs to wait for that worker; a range may
- * enter when no other floor and no orphan lies below it. A worker lowers its floor only before its claim
- * can succeed, so that who claims later sees it; each rise looks for a sleeper whose turn has come.
+ * Ordered sections: ranges are the units, since within a range one worker goes through the items in
+ * order anyway. Each line's `floor` says below which item nobody needs to wait for that worker; a
+ * range may enter when no other floor and no orphan lies below it. A worker lowers its floor only
+ * before its claim can succeed, so that who claims later sees it; each rise looks for a sleeper
+ * whose turn has come.
  */
 
 #include "config.h"
@@ -41,8 +42,8 @@ shm_schedule_init (ShmControl *control)
       line->floor = G_MAXUINT64;
       if (header->schedule == SHM_SCHEDULE_STATIC)
         {
-          line->position =
-              header->chunk_size ? MIN (n, rank * header->chunk_size) : n / p * rank + MIN (n % p, rank);
+          line->position = header->chunk_size ? MIN (n, rank * header->chunk_size)
+                                              : n / p * rank + MIN (n % p, rank);
           if (shm_schedule_has_more (control, rank))
             line->floor = line->position;
         }
@@ -51,7 +52,8 @@ shm_schedule_init (ShmControl *control)
 
 /* STATIC: the range of this rank at its position; begin == end if there is none left. */
 static void
-shm_schedule_peek_static (ShmControl *control, guint rank, guint64 *begin, guint64 *end, guint64 *next)
+shm_schedule_peek_static (
+    ShmControl *control, guint rank, guint64 *begin, guint64 *end, guint64 *next)
 {
   ShmControlHeader *header = control->header;
   guint64 n = header->n_items;
@@ -135,8 +137,8 @@ shm_schedule_claim_orphan (ShmControl *control, guint rank, guint64 limit)
       guint32 expected = SHM_ORPHAN_FREE;
 
       __atomic_store_n (&line->floor, orphan->begin, __ATOMIC_SEQ_CST);
-      if (!__atomic_compare_exchange_n (&orphan->owner, &expected, rank + 1, FALSE, __ATOMIC_SEQ_CST,
-                                        __ATOMIC_RELAXED))
+      if (!__atomic_compare_exchange_n (&orphan->owner, &expected, rank + 1, FALSE,
+                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
         continue;
 
       /* Dying from here on leaves the slot with our name in it, until the line says it all. */
@@ -208,8 +210,8 @@ shm_schedule_claim_next (ShmControl *control, guint rank, guint64 grain)
   return TRUE;
 }
 
-/* Claims a range for this rank: its line says which. `grain` is the wanted number of items, where the
- * size of chunks is automatic. */
+/* Claims a range for this rank: its line says which. `grain` is the wanted number of items, where
+ * the size of chunks is automatic. */
 gboolean
 shm_schedule_claim (ShmControl *control, guint rank, guint64 grain)
 {
@@ -222,7 +224,8 @@ shm_schedule_claim (ShmControl *control, guint rank, guint64 grain)
   shm_store (&line->end, 0);
   shm_store (&line->state, SHM_LINE_CLAIMING);
 
-  /* The lowest first: an ordered section must never wait for what its own worker has still to do. */
+  /* The lowest first: an ordered section must never wait for what its own worker has still to do.
+   */
   if (G_UNLIKELY (shm_load (&header->n_orphans)))
     claimed = shm_schedule_claim_orphan (control, rank, is_static ? line->position : G_MAXUINT64);
   if (!claimed)
@@ -274,8 +277,9 @@ shm_schedule_was_claimed (ShmControl *control, guint rank)
   return FALSE;
 }
 
-/* Reads from the line of a dead worker what it owned. `handed_over` is the end of the last range whose
- * result arrived from it, or 0: the result counts, even if its worker could not say so any more. */
+/* Reads from the line of a dead worker what it owned. `handed_over` is the end of the last range
+ * whose result arrived from it, or 0: the result counts, even if its worker could not say so any
+ * more. */
 void
 shm_schedule_resolve (ShmControl *control, guint rank, guint64 handed_over, ShmRemains *remains)
 {
@@ -341,8 +345,8 @@ shm_schedule_add_orphan (ShmControl *control, guint64 begin, guint64 end)
   return FALSE;
 }
 
-/* Makes the line of a dead worker fit for its successor; its orphans must have been added before, since
- * from here on nobody waits for it. */
+/* Makes the line of a dead worker fit for its successor; its orphans must have been added before,
+ * since from here on nobody waits for it. */
 void
 shm_schedule_clear (ShmControl *control, guint rank)
 {

@@ -4,10 +4,10 @@
 
 /* A lock that lies in shared memory and survives its owner.
  *
- * The word holds the owner, so taking the lock and saying who has it are one atomic step: whenever a
- * worker dies, the word tells whether it was the owner. The caller, who learns of every death, then
- * breaks the lock (shm_lock_break ()). It wakes all sleepers at each death, owner or not, since the
- * dead one may have been woken by a release and not have taken the lock yet.
+ * The word holds the owner, so taking the lock and saying who has it are one atomic step: whenever
+ * a worker dies, the word tells whether it was the owner. The caller, who learns of every death,
+ * then breaks the lock (shm_lock_break ()). It wakes all sleepers at each death, owner or not,
+ * since the dead one may have been woken by a release and not have taken the lock yet.
  *
  * A waiter spins for a short time, then sleeps in the kernel. `stop` is looked at after each
  * awakening; who sets it wakes everybody.

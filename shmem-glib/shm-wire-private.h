@@ -27,7 +27,7 @@ typedef enum
   SHM_WIRE_NOTHING, /* no whole frame has arrived yet */
   SHM_WIRE_FRAME,
   SHM_WIRE_BAD_VALUE, /* a frame whose value is damaged; what follows it is not */
-  SHM_WIRE_ERROR /* from here on nothing from this worker can be understood */
+  SHM_WIRE_ERROR      /* from here on nothing from this worker can be understood */
 } ShmWireStatus;
 
 typedef struct
@@ -46,13 +46,14 @@ typedef struct
   gboolean has_header;
   guint8 *body;
   gsize body_size;
+  gsize body_allocated;
   gsize body_filled;
 } ShmWireReader;
 
-gboolean shm_wire_write (ShmRingWriter *writer, ShmFrameKind kind, guint64 begin, guint64 end,
-                         GVariant *value);
-ShmWireStatus shm_wire_read (ShmWireReader *reader, ShmRing *ring, guint64 n_items, ShmFrame *frame,
-                             GError **error);
+gboolean shm_wire_write (
+    ShmRingWriter *writer, ShmFrameKind kind, guint64 begin, guint64 end, GVariant *value);
+ShmWireStatus shm_wire_read (
+    ShmWireReader *reader, ShmRing *ring, guint64 n_items, ShmFrame *frame, GError **error);
 void shm_wire_reader_clear (ShmWireReader *reader);
 
 G_END_DECLS

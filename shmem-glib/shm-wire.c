@@ -4,8 +4,8 @@
 
 /* Frames on a ring: a header, the type string padded to 8 bytes, the serialised value padded to 8.
  *
- * The reader believes nothing, since the memory of a worker may be damaged while the worker lives: each
- * frame is copied out of the ring and only the copy is looked at.
+ * The reader believes nothing, since the memory of a worker may be damaged while the worker lives:
+ * each frame is copied out of the ring and only the copy is looked at.
  */
 
 #include "config.h"
@@ -18,7 +18,9 @@
 #include "shm-i18n-private.h"
 
 #define MAX_TYPE_LENGTH 65536
+#define MAX_SIZE (G_MAXSSIZE / 65536) /* no address space has more */
 #define SMALL_BODY 512
+#define FIRST_BODY (2 * SHM_RING_DATA)
 
 static inline gsize
 shm_wire_pad (gsize size)
@@ -28,11 +30,8 @@ shm_wire_pad (gsize size)
 
 /* FALSE: the job was stopped while the ring was full. */
 gboolean
-shm_wire_write (ShmRingWriter *writer,
-                ShmFrameKind kind,
-                guint64 begin,
-                guint64 end,
-                GVariant *value)
+shm_wire_write (
+    ShmRingWriter *writer, ShmFrameKind kind, guint64 begin, guint64 end, GVariant *value)
 {
   static const guint8 zeros[8] = { 0 };
   const char *type = g_variant_get_type_string (value);
@@ -71,13 +70,13 @@ shm_wire_check_header (const ShmFrameHeader *header, guint64 n_items, GError **e
     what = _ ("length of the type");
   else if (header->begin >= header->end || header->end > n_items)
     what = _ ("items that the job does not have");
-  else if (header->size > G_MAXSSIZE - 2 * MAX_TYPE_LENGTH)
+  else if (header->size > MAX_SIZE)
     what = _ ("size of the value");
 
   if (what == NULL)
     return TRUE;
-  g_set_error (error, SHM_ERROR, SHM_ERROR_BAD_RESULT,
-               _ ("What a worker sent is damaged (%s)"), what);
+  g_set_error (error, SHM_ERROR, SHM_ERROR_BAD_RESULT, _ ("What a worker sent is damaged (%s)"),
+               what);
   return FALSE;
 }
 
@@ -85,15 +84,15 @@ shm_wire_check_header (const ShmFrameHeader *header, guint64 n_items, GError **e
 static GVariant *
 shm_wire_parse_basic (char type, const guint8 *data, gsize size)
 {
-#define BASIC(letter, ctype, make)     \
-  case letter:                         \
-    {                                  \
-      ctype v;                         \
-                                       \
-      if (size != sizeof v)            \
-        return NULL;                   \
-      memcpy (&v, data, sizeof v);     \
-      return g_variant_new_##make (v); \
+#define BASIC(letter, ctype, make)                                                                 \
+  case letter:                                                                                     \
+    {                                                                                              \
+      ctype v;                                                                                     \
+                                                                                                   \
+      if (size != sizeof v)                                                                        \
+        return NULL;                                                                               \
+      memcpy (&v, data, sizeof v);                                                                 \
+      return g_variant_new_##make (v);                                                             \
     }
   switch (type)
     {
@@ -131,8 +130,8 @@ shm_wire_parse (const ShmFrameHeader *header, guint8 *body, gboolean is_small, G
         {
           if (is_small)
             data = owned = g_memdup2 (data, header->size);
-          value = g_variant_new_from_data ((const GVariantType *) type, data, header->size, FALSE, g_free,
-                                           g_steal_pointer (&owned));
+          value = g_variant_new_from_data ((const GVariantType *) type, data, header->size, FALSE,
+                                           g_free, g_steal_pointer (&owned));
           if (!g_variant_is_normal_form (value))
             g_clear_pointer (&value, g_variant_unref);
         }
@@ -143,6 +142,35 @@ shm_wire_parse (const ShmFrameHeader *header, guint8 *body, gboolean is_small, G
     g_set_error (error, SHM_ERROR, SHM_ERROR_BAD_RESULT, _ ("What a worker sent is damaged (%s)"),
                  _ ("not a value of its type"));
   return value ? g_variant_ref_sink (value) : NULL;
+}
+
+/* Takes what there is of the body. The buffer grows with what arrives, not with what was announced.
+ */
+static gboolean
+shm_wire_fill (ShmWireReader *self, ShmRing *ring, gsize available, GError **error)
+{
+  gsize piece = MIN (available, self->body_size - self->body_filled);
+
+  if (self->body == NULL || self->body_filled + piece > self->body_allocated)
+    {
+      gsize wanted = MIN (self->body_size, MAX (2 * self->body_allocated, FIRST_BODY));
+      guint8 *body = g_try_realloc (self->body, wanted);
+
+      if (body == NULL)
+        {
+          g_autofree char *size = g_format_size_full (wanted, G_FORMAT_SIZE_IEC_UNITS);
+
+          g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY, _ ("No memory for a result of %s"),
+                       size);
+          return FALSE;
+        }
+      self->body = body;
+      self->body_allocated = wanted;
+    }
+  shm_ring_peek (ring, 0, self->body + self->body_filled, piece);
+  shm_ring_take (ring, piece);
+  self->body_filled += piece;
+  return TRUE;
 }
 
 ShmWireStatus
@@ -173,32 +201,18 @@ shm_wire_read (ShmWireReader *self, ShmRing *ring, guint64 n_items, ShmFrame *fr
     }
   else
     {
-      gsize piece;
-
       if (!self->has_header)
         {
           shm_ring_take (ring, sizeof self->header);
           available -= sizeof self->header;
-          self->body = g_try_malloc (self->body_size);
-          self->body_filled = 0;
-          if (self->body == NULL)
-            {
-              g_autofree char *size = g_format_size_full (self->body_size, G_FORMAT_SIZE_IEC_UNITS);
-
-              g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY, _ ("No memory for a result of %s"),
-                           size);
-              return SHM_WIRE_ERROR;
-            }
           self->has_header = TRUE;
         }
-      piece = MIN (available, self->body_size - self->body_filled);
-      shm_ring_peek (ring, 0, self->body + self->body_filled, piece);
-      shm_ring_take (ring, piece);
-      self->body_filled += piece;
+      if (!shm_wire_fill (self, ring, available, error))
+        return SHM_WIRE_ERROR;
       if (self->body_filled < self->body_size)
         return SHM_WIRE_NOTHING;
       body = g_steal_pointer (&self->body);
-      self->has_header = FALSE;
+      shm_wire_reader_clear (self);
     }
 
   frame->kind = self->header.kind;
@@ -212,5 +226,7 @@ void
 shm_wire_reader_clear (ShmWireReader *self)
 {
   g_clear_pointer (&self->body, g_free);
+  self->body_allocated = 0;
+  self->body_filled = 0;
   self->has_header = FALSE;
 }

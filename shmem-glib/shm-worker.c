@@ -2,12 +2,13 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* One worker, in whatever kind of thread or process its backend runs it: it claims a range, calls the work
- * function, and hands over what comes back.
+/* One worker, in whatever kind of thread or process its backend runs it: it claims a range, calls
+ * the work function, and hands over what comes back.
  *
- * The line in the control block is kept in such an order that it is right at every instruction: `begun`
- * before the work function is called, `done` after its result is handed over. An item whose result is
- * published is done even if its worker dies before it can say so: see shm_schedule_resolve ().
+ * The line in the control block is kept in such an order that it is right at every instruction:
+ * `begun` before the work function is called, `done` after its result is handed over. An item whose
+ * result is published is done even if its worker dies before it can say so: see
+ * shm_schedule_resolve ().
  */
 
 #include "config.h"
@@ -138,7 +139,8 @@ shm_worker_run_items (ShmWorker *self, guint64 begin, guint64 end)
           if (!go_on)
             return FALSE;
         }
-      else if (value != NULL && !self->outlet->result (self, item, item + 1, g_variant_take_ref (value)))
+      else if (value != NULL &&
+               !self->outlet->result (self, item, item + 1, g_variant_take_ref (value)))
         return FALSE;
       shm_store (&line->done, item + 1);
     }
@@ -146,17 +148,15 @@ shm_worker_run_items (ShmWorker *self, guint64 begin, guint64 end)
 }
 
 static gboolean
-shm_worker_call_range (ShmWorker *self,
-                       guint64 begin,
-                       guint64 end,
-                       GVariant **value,
-                       GError **error)
+shm_worker_call_range (
+    ShmWorker *self, guint64 begin, guint64 end, GVariant **value, GError **error)
 {
   const ShmWork *work = self->work;
 
   if (work->kind == SHM_WORK_RANGE)
     {
-      *value = work->func.range (self->pool, work->base + begin, work->base + end, work->user_data, error);
+      *value = work->func.range (self->pool, work->base + begin, work->base + end, work->user_data,
+                                 error);
       if (*value != NULL)
         *value = g_variant_take_ref (*value);
       return *error == NULL;
@@ -171,7 +171,8 @@ shm_worker_call_range (ShmWorker *self,
   return FALSE;
 }
 
-/* A range that fails in its middle hands over what it has; what comes after the failed item is tried. */
+/* A range that fails in its middle hands over what it has; what comes after the failed item is
+ * tried. */
 static gboolean
 shm_worker_run_range (ShmWorker *self, guint64 begin, guint64 end)
 {
@@ -225,7 +226,8 @@ shm_worker_step (ShmWorker *self)
     go_on = shm_worker_run_range (self, self->line->begin, self->line->end);
   shm_worker_swap_current (self->outer);
 
-  /* The last chunks shrink with what is left; they say nothing about the size that would be right. */
+  /* The last chunks shrink with what is left; they say nothing about the size that would be right.
+   */
   if (automatic && self->line->end - self->line->begin >= self->grain)
     self->grain = shm_schedule_adapt (self->grain, shm_worker_now_ns () - started);
   return go_on;

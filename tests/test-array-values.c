@@ -64,7 +64,7 @@ new_range (gsize n_dims, const gsize *shape)
   gint32 *items = shm_array_get_data (array);
 
   for (gsize i = 0; i < shm_array_get_n_elements (array); i++)
-    items[i] = (gint32)i;
+    items[i] = (gint32) i;
   return array;
 }
 
@@ -166,7 +166,7 @@ test_wide_integers (void)
   g_assert_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT);
 
   /* a truth value that was written as a byte */
-  *(guint8 *)shm_array_get_data (truth) = 7;
+  *(guint8 *) shm_array_get_data (truth) = 7;
   value = shm_array_get_value (truth, NULL, 0, NULL);
   g_assert_true (g_variant_get_boolean (value));
   g_assert_cmpint (shm_array_get_int64 (truth, NULL, 0, NULL), ==, 1);

@@ -27,7 +27,7 @@ new_range (gsize n_dims, const gsize *shape)
   gint32 *items = shm_array_get_data (array);
 
   for (gsize i = 0; i < shm_array_get_n_elements (array); i++)
-    items[i] = (gint32)i;
+    items[i] = (gint32) i;
   return array;
 }
 
@@ -48,7 +48,7 @@ check_shape (ShmArray *array, gsize n_dims, const gsize *shape, gsize n_elements
   g_assert_cmpuint (shm_array_get_n_bytes (array), ==,
                     n_elements * shm_array_get_item_size (array));
   g_assert_nonnull (shm_array_get_data (array));
-  g_assert_cmpuint (shm_array_get_address (array), ==, (guintptr)shm_array_get_data (array));
+  g_assert_cmpuint (shm_array_get_address (array), ==, (guintptr) shm_array_get_data (array));
 }
 
 /* A picture of an array of i4 that knows nothing of strides: a shape, and the value at each place
@@ -124,7 +124,7 @@ naive_slice (gint64 length, gint64 start, gint64 stop, gint64 step, gsize *taken
   for (gint64 i = start; step > 0 ? i < stop : i > stop; i += step)
     {
       if (i >= 0 && i < length)
-        taken[n++] = (gsize)i;
+        taken[n++] = (gsize) i;
       else
         break;
     }
@@ -147,7 +147,7 @@ check_model (ShmArray *array, const Model *model)
       model_unravel (model, place, index);
       g_assert_cmpint (shm_array_get_int64 (array, index, model->n_dims, &error), ==,
                        model->items[place]);
-      is_side_by_side = is_side_by_side && model->items[place] == model->items[0] + (gint32)place;
+      is_side_by_side = is_side_by_side && model->items[place] == model->items[0] + (gint32) place;
     }
   g_assert_no_error (error);
   g_assert_cmpint (shm_array_is_contiguous (array), ==, is_side_by_side);
@@ -170,7 +170,7 @@ random_bound (GRand *rand, gint64 length)
     case 1:
       return G_MAXINT64;
     default:
-      return g_rand_int_range (rand, (gint32)-length - 2, (gint32)length + 3);
+      return g_rand_int_range (rand, (gint32) -length - 2, (gint32) length + 3);
     }
 }
 
@@ -189,32 +189,32 @@ test_slices_against_model (void)
       gsize n_base;
       gint32 *items;
 
-      model->n_dims = (gsize)g_rand_int_range (rand, 1, 5);
+      model->n_dims = (gsize) g_rand_int_range (rand, 1, 5);
       for (gsize axis = 0; axis < model->n_dims; axis++)
-        model->shape[axis] = (gsize)g_rand_int_range (rand, round % 7 == 0 ? 0 : 1, 7);
+        model->shape[axis] = (gsize) g_rand_int_range (rand, round % 7 == 0 ? 0 : 1, 7);
       n_base = model_count (model);
       for (gsize place = 0; place < n_base; place++)
-        model->items[place] = (gint32)place;
+        model->items[place] = (gint32) place;
       base = new_range (model->n_dims, model->shape);
       array = g_object_ref (base);
 
       for (guint depth = 0; depth < 4 && model->n_dims > 0; depth++)
         {
-          gsize axis = (gsize)g_rand_int_range (rand, 0, (gint32)model->n_dims);
-          gint64 length = (gint64)model->shape[axis];
+          gsize axis = (gsize) g_rand_int_range (rand, 0, (gint32) model->n_dims);
+          gint64 length = (gint64) model->shape[axis];
           gsize taken[8];
           ShmArray *view;
 
           if (length > 0 && g_rand_int_range (rand, 0, 5) == 0)
             {
-              gint64 i = g_rand_int_range (rand, (gint32)-length, (gint32)length);
+              gint64 i = g_rand_int_range (rand, (gint32) -length, (gint32) length);
 
-              taken[0] = (gsize)(i < 0 ? i + length : i);
+              taken[0] = (gsize) (i < 0 ? i + length : i);
               model_take (model, axis, taken, 1, next);
               for (gsize after = axis; after + 1 < next->n_dims; after++)
                 next->shape[after] = next->shape[after + 1];
               next->n_dims--;
-              view = shm_array_index (array, (guint)axis, i, &error);
+              view = shm_array_index (array, (guint) axis, i, &error);
             }
           else
             {
@@ -227,7 +227,7 @@ test_slices_against_model (void)
                 step = -step;
               n_taken = naive_slice (length, start, stop, step, taken);
               model_take (model, axis, taken, n_taken, next);
-              view = shm_array_slice (array, (guint)axis, start, stop, step, &error);
+              view = shm_array_slice (array, (guint) axis, start, stop, step, &error);
             }
           g_assert_no_error (error);
           g_set_object (&array, view);
@@ -341,7 +341,7 @@ test_copy_and_fill (void)
 
       g_assert_no_error (error);
       for (gsize j = 0; j < sizes[i]; j++)
-        item[j] = (guint8)(j * 7 + 1);
+        item[j] = (guint8) (j * 7 + 1);
       value =
           g_variant_ref_sink (g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, item, sizes[i], 1));
 

@@ -31,7 +31,7 @@ new_range (gsize n_dims, const gsize *shape)
   gint32 *items = shm_array_get_data (array);
 
   for (gsize i = 0; i < shm_array_get_n_elements (array); i++)
-    items[i] = (gint32)i;
+    items[i] = (gint32) i;
   return array;
 }
 
@@ -46,7 +46,7 @@ test_dtype_strings (void)
   for (guint i = 0; i < SHM_DTYPE_RECORD; i++)
     {
       const char *prefixes[] = { "", "=", "|", native };
-      const char *name = shm_dtype_to_string ((ShmDtype)i);
+      const char *name = shm_dtype_to_string ((ShmDtype) i);
       g_autoptr (GError) error = NULL;
       g_autofree char *swapped = g_strconcat (foreign, name, NULL);
 
@@ -99,7 +99,7 @@ check_shape (ShmArray *array, gsize n_dims, const gsize *shape, gsize n_elements
   g_assert_cmpuint (shm_array_get_n_bytes (array), ==,
                     n_elements * shm_array_get_item_size (array));
   g_assert_nonnull (shm_array_get_data (array));
-  g_assert_cmpuint (shm_array_get_address (array), ==, (guintptr)shm_array_get_data (array));
+  g_assert_cmpuint (shm_array_get_address (array), ==, (guintptr) shm_array_get_data (array));
 }
 
 static void
@@ -115,13 +115,13 @@ test_shapes (void)
 
   for (guint dtype = 0; dtype < SHM_DTYPE_RECORD; dtype++)
     {
-      g_autoptr (ShmArray) a0 = new_array ((ShmDtype)dtype, 0, NULL);
-      g_autoptr (ShmArray) a1 = new_array ((ShmDtype)dtype, 1, none);
-      g_autoptr (ShmArray) a3 = new_array ((ShmDtype)dtype, 3, empty);
-      g_autoptr (ShmArray) a = new_array ((ShmDtype)dtype, 3, cube);
-      g_autoptr (ShmArray) a32 = new_array ((ShmDtype)dtype, MAX_DIMS, many);
+      g_autoptr (ShmArray) a0 = new_array ((ShmDtype) dtype, 0, NULL);
+      g_autoptr (ShmArray) a1 = new_array ((ShmDtype) dtype, 1, none);
+      g_autoptr (ShmArray) a3 = new_array ((ShmDtype) dtype, 3, empty);
+      g_autoptr (ShmArray) a = new_array ((ShmDtype) dtype, 3, cube);
+      g_autoptr (ShmArray) a32 = new_array ((ShmDtype) dtype, MAX_DIMS, many);
       g_autoptr (GError) error = NULL;
-      gssize size = (gssize)shm_dtype_get_size ((ShmDtype)dtype);
+      gssize size = (gssize) shm_dtype_get_size ((ShmDtype) dtype);
       const gssize *strides = shm_array_get_strides (a, NULL);
 
       check_shape (a0, 0, NULL, 1);
@@ -137,7 +137,7 @@ test_shapes (void)
       g_assert_true (shm_array_is_contiguous (a3));
       g_assert_true (shm_array_is_contiguous (a));
 
-      g_assert_null (shm_array_new ((ShmDtype)dtype, many, MAX_DIMS + 1, &error));
+      g_assert_null (shm_array_new ((ShmDtype) dtype, many, MAX_DIMS + 1, &error));
       g_assert_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT);
       g_assert_nonnull (strstr (error->message, "33"));
     }
@@ -149,8 +149,8 @@ test_overflow (void)
   const gsize shapes[][3] = {
     { G_MAXSIZE, G_MAXSIZE, G_MAXSIZE },
     { G_MAXSIZE, 1, 1 },
-    { (gsize)G_MAXSSIZE / 8 + 1, 1, 1 },
-    { (gsize)1 << (GLIB_SIZEOF_SIZE_T * 4), (gsize)1 << (GLIB_SIZEOF_SIZE_T * 4), 1 },
+    { (gsize) G_MAXSSIZE / 8 + 1, 1, 1 },
+    { (gsize) 1 << (GLIB_SIZEOF_SIZE_T * 4), (gsize) 1 << (GLIB_SIZEOF_SIZE_T * 4), 1 },
     { 0, G_MAXSIZE, 1 },
     { G_MAXSIZE, 2, 0 },
   };
@@ -176,7 +176,7 @@ static void
 test_no_memory (void)
 {
 #if GLIB_SIZEOF_SIZE_T >= 8
-  const gsize shape[] = { (gsize)1 << 46 };
+  const gsize shape[] = { (gsize) 1 << 46 };
   const guint flags[] = { SHM_ARRAY_FLAGS_RESERVE,
                           SHM_ARRAY_FLAGS_RESERVE | SHM_ARRAY_FLAGS_SHAREABLE };
 
@@ -185,7 +185,7 @@ test_no_memory (void)
       g_autoptr (GError) error = NULL;
 
       g_assert_null (
-          shm_array_new_full (SHM_DTYPE_U1, 0, shape, 1, (ShmArrayFlags)flags[i], &error));
+          shm_array_new_full (SHM_DTYPE_U1, 0, shape, 1, (ShmArrayFlags) flags[i], &error));
       g_assert_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY);
     }
 #else
@@ -238,7 +238,7 @@ test_constructors (void)
   g_autoptr (GBytes) no_bytes = NULL;
   g_autoptr (GError) error = NULL;
 
-  from_data = shm_array_new_from_data (SHM_DTYPE_I2, shape, 2, (const guint8 *)numbers,
+  from_data = shm_array_new_from_data (SHM_DTYPE_I2, shape, 2, (const guint8 *) numbers,
                                        sizeof (numbers), &error);
   g_assert_no_error (error);
   g_assert_cmpmem (shm_array_get_data (from_data), 12, numbers, 12);
@@ -310,7 +310,7 @@ test_views_outlive_base (void)
   g_autoptr (GBytes) bytes = NULL;
 
   g_assert_no_error (error);
-  g_object_add_weak_pointer (G_OBJECT (array), (gpointer *)&array);
+  g_object_add_weak_pointer (G_OBJECT (array), (gpointer *) &array);
   g_object_unref (array);
   g_assert_null (array);
 
@@ -324,7 +324,7 @@ test_views_outlive_base (void)
   g_assert_true (shm_array_set_int64 (part, index, 1, 77, &error));
   g_clear_object (&part);
   g_assert_cmpuint (g_bytes_get_size (bytes), ==, 12);
-  g_assert_cmpint (((const gint32 *)g_bytes_get_data (bytes, NULL))[1], ==, 77);
+  g_assert_cmpint (((const gint32 *) g_bytes_get_data (bytes, NULL))[1], ==, 77);
 }
 
 static void
@@ -338,7 +338,7 @@ test_fork (void)
     {
       g_autoptr (GError) error = NULL;
       g_autoptr (ShmArray) array =
-          shm_array_new_full (SHM_DTYPE_F8, 0, shape, 1, (ShmArrayFlags)flags[i], &error);
+          shm_array_new_full (SHM_DTYPE_F8, 0, shape, 1, (ShmArrayFlags) flags[i], &error);
       g_autoptr (ShmArray) view = shm_array_slice (array, 0, 500, G_MAXINT64, 1, &error);
       double *items;
       pid_t pid;
@@ -395,7 +395,7 @@ create_and_destroy (guint n_rounds)
       const gsize shape[] = { round % 13, 50 };
       g_autoptr (GError) error = NULL;
       g_autoptr (ShmArray) array =
-          shm_array_new_full (SHM_DTYPE_F4, 0, shape, 2, (ShmArrayFlags)(round % 8), &error);
+          shm_array_new_full (SHM_DTYPE_F4, 0, shape, 2, (ShmArrayFlags) (round % 8), &error);
       g_autoptr (ShmArray) view = shm_array_slice (array, 1, 3, 10, 1, &error);
       g_autoptr (ShmArray) copy = shm_array_new_copy (view, &error);
       g_autoptr (GBytes) bytes = shm_array_get_bytes (copy, &error);

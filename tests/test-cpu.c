@@ -365,11 +365,11 @@ test_damaged (Tree *tree, gconstpointer data)
       for (guint round = 0; round < 100; round++)
         {
           g_autofree char *contents = g_strdup (files[i].contents);
-          guint n_damages = (guint)g_test_rand_int_range (1, 5);
+          guint n_damages = (guint) g_test_rand_int_range (1, 5);
 
           for (guint j = 0; j < n_damages; j++)
-            contents[g_test_rand_int_range (0, (gint32)length)] =
-                bytes[g_test_rand_int_range (0, (gint32)sizeof bytes)];
+            contents[g_test_rand_int_range (0, (gint32) length)] =
+                bytes[g_test_rand_int_range (0, (gint32) sizeof bytes)];
           tree_write (tree, files[i].path, contents);
           shm_cpu_quota_at (tree->root);
           shm_cpu_memory_limit_at (tree->root);
@@ -429,10 +429,10 @@ test_default_workers (void)
 static void
 test_this_system (void)
 {
-  guint64 physical = (guint64)sysconf (_SC_PHYS_PAGES) * (guint64)sysconf (_SC_PAGESIZE);
+  guint64 physical = (guint64) sysconf (_SC_PHYS_PAGES) * (guint64) sysconf (_SC_PAGESIZE);
 
   g_assert_cmpuint (shm_cpu_count (), >=, 1);
-  g_assert_cmpuint (shm_cpu_count (), <=, (guint)sysconf (_SC_NPROCESSORS_ONLN));
+  g_assert_cmpuint (shm_cpu_count (), <=, (guint) sysconf (_SC_NPROCESSORS_ONLN));
   g_assert_cmpuint (shm_total_memory (), >, 0);
   g_assert_cmpuint (shm_total_memory (), <=, physical);
 }

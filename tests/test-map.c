@@ -417,7 +417,8 @@ test_random_differs (void)
   g_random_int ();
   for (i = 0; i < 4; i++)
     {
-      g_autoptr (GPtrArray) results = shm_map_reduce_map (pool, 1, NULL, map_random, NULL, NULL, NULL);
+      g_autoptr (GPtrArray) results =
+          shm_map_reduce_map (pool, 1, NULL, map_random, NULL, NULL, NULL);
 
       g_assert_true (g_hash_table_add (
           seen, GUINT_TO_POINTER (g_variant_get_uint32 (g_ptr_array_index (results, 0)))));
@@ -503,11 +504,11 @@ add_sizes (void)
         {
           g_autofree char *path = NULL;
 
-          params[n] = (Params) { backend, workers[w], items[i] };
+          params[n] = (Params){ backend, workers[w], items[i] };
           if (test_under_valgrind ())
             params[n].n_items = MIN (params[n].n_items, 2000);
-          path = g_strdup_printf ("/map/%s/%u-workers/%u-items", test_backend_name (backend), workers[w],
-                                  items[i]);
+          path = g_strdup_printf ("/map/%s/%u-workers/%u-items", test_backend_name (backend),
+                                  workers[w], items[i]);
           test_add_data (path, &params[n++], test_sizes);
         }
 }

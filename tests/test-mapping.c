@@ -53,7 +53,7 @@ test_flags (void)
     {
       g_autoptr (GError) error = NULL;
       g_autoptr (ShmMapping) mapping =
-          shm_mapping_new_anonymous (size, (ShmArrayFlags)flags, &error);
+          shm_mapping_new_anonymous (size, (ShmArrayFlags) flags, &error);
       guint8 *bytes;
 
       g_assert_no_error (error);
@@ -78,7 +78,7 @@ test_zero_size (void)
   for (guint flags = 0; flags <= ALL_FLAGS; flags++)
     {
       g_autoptr (GError) error = NULL;
-      g_autoptr (ShmMapping) mapping = shm_mapping_new_anonymous (0, (ShmArrayFlags)flags, &error);
+      g_autoptr (ShmMapping) mapping = shm_mapping_new_anonymous (0, (ShmArrayFlags) flags, &error);
 
       g_assert_no_error (error);
       g_assert_nonnull (shm_mapping_get_address (mapping));
@@ -94,12 +94,12 @@ test_too_large (void)
       g_autoptr (GError) error = NULL;
       ShmMapping *mapping;
 
-      mapping = shm_mapping_new_anonymous ((gsize)G_MAXSSIZE + 1, (ShmArrayFlags)flags, &error);
+      mapping = shm_mapping_new_anonymous ((gsize) G_MAXSSIZE + 1, (ShmArrayFlags) flags, &error);
       g_assert_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT);
       g_assert_null (mapping);
       g_clear_error (&error);
 
-      mapping = shm_mapping_new_anonymous (G_MAXSSIZE, (ShmArrayFlags)flags, &error);
+      mapping = shm_mapping_new_anonymous (G_MAXSSIZE, (ShmArrayFlags) flags, &error);
       g_assert_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY);
       g_assert_null (mapping);
     }
@@ -119,7 +119,7 @@ test_reserve_too_much (void)
       g_autoptr (GError) error = NULL;
       ShmMapping *mapping;
 
-      mapping = shm_mapping_new_anonymous ((gsize)1 << 46, (ShmArrayFlags)flags[i], &error);
+      mapping = shm_mapping_new_anonymous ((gsize) 1 << 46, (ShmArrayFlags) flags[i], &error);
       g_assert_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY);
       g_assert_nonnull (strstr (error->message, "64.0"));
       g_assert_null (mapping);
@@ -135,7 +135,7 @@ static void
 test_reserve_commits (void)
 {
   const gsize size = 1 << 20;
-  const gsize n_pages = size / (gsize)sysconf (_SC_PAGESIZE);
+  const gsize n_pages = size / (gsize) sysconf (_SC_PAGESIZE);
   g_autofree guint8 *is_resident = g_malloc (n_pages);
   g_autoptr (GError) error = NULL;
   g_autoptr (ShmMapping) file = NULL;
@@ -191,7 +191,7 @@ test_fork (void)
     {
       g_autoptr (GError) error = NULL;
       g_autoptr (ShmMapping) mapping =
-          shm_mapping_new_anonymous (sizeof (int), (ShmArrayFlags)flags, &error);
+          shm_mapping_new_anonymous (sizeof (int), (ShmArrayFlags) flags, &error);
       int *number;
       pid_t pid;
       int status;
@@ -237,12 +237,13 @@ create_and_destroy (guint n_rounds)
   for (guint round = 0; round < n_rounds; round++)
     {
       g_autoptr (GError) error = NULL;
-      g_autoptr (ShmMapping) mapping =
-          shm_mapping_new_anonymous (round * 100, (ShmArrayFlags)(round % (ALL_FLAGS + 1)), &error);
+      g_autoptr (ShmMapping) mapping = shm_mapping_new_anonymous (
+          round * 100, (ShmArrayFlags) (round % (ALL_FLAGS + 1)), &error);
       ShmMapping *none;
 
       g_assert_no_error (error);
-      none = shm_mapping_new_anonymous (G_MAXSSIZE, (ShmArrayFlags)(round % (ALL_FLAGS + 1)), NULL);
+      none =
+          shm_mapping_new_anonymous (G_MAXSSIZE, (ShmArrayFlags) (round % (ALL_FLAGS + 1)), NULL);
       g_assert_null (none);
     }
 }

@@ -111,7 +111,7 @@ test_concurrent (void)
 
       for (p = 0; p < 4; p++)
         {
-          claimers[p] = (Claimer) { control, p, counts };
+          claimers[p] = (Claimer){ control, p, counts };
           threads[p] = g_thread_new (NULL, claim_all, &claimers[p]);
         }
       for (p = 0; p < 4; p++)
@@ -162,14 +162,13 @@ add_rest (ShmControl *control, const ShmRemains *remains)
     g_assert_true (shm_schedule_add_orphan (control, remains->item + 1, remains->end));
 }
 
-/* Kills the victim after so many instructions; FALSE if it had ended before. A rival claims one range in
- * between, so that what the victim did is superseded. */
+/* Kills the victim after so many instructions; FALSE if it had ended before. A rival claims one
+ * range in between, so that what the victim did is superseded. */
 static gboolean
 kill_after (guint n_instructions, ShmSchedule schedule, gboolean with_orphan, gboolean with_rival)
 {
   g_autoptr (ShmControl) control = new_control (2, N_ITEMS, schedule, 2);
-  guint8 *counts =
-      mmap (NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  guint8 *counts = mmap (NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   gboolean alive = TRUE;
   ShmRemains remains;
   guint rank, i, n_missing = 0;
@@ -266,7 +265,8 @@ test_killed_anywhere (void)
         {
           guint n = 0;
 
-          /* The first claims at every instruction, the later ones here and there; all of them in slow mode. */
+          /* The first claims at every instruction, the later ones here and there; all of them in
+           * slow mode. */
           while (kill_after (n, schedules[s], orphan, rival))
             n += n < 250 || g_test_slow () ? 1 : 23;
           g_test_message ("schedule %u, orphan %u, rival %u: %u instructions", s, orphan, rival, n);

@@ -57,9 +57,27 @@ static void
 test_round_trip (void)
 {
   static const char *const texts[] = {
-    "true", "byte 7", "int16 -3", "uint16 9", "-5", "uint32 6", "int64 -7", "uint64 8", "2.5", "'text'",
-    "''", "[1, 2, 3]", "@as []", "()", "{'a': <1>}", "(1, 'x', <@mi nothing>)", "objectpath '/a'",
-    "signature 'a{sv}'", "handle 3", "@mv just <()>", "[[byte 1], [], [2, 3]]",
+    "true",
+    "byte 7",
+    "int16 -3",
+    "uint16 9",
+    "-5",
+    "uint32 6",
+    "int64 -7",
+    "uint64 8",
+    "2.5",
+    "'text'",
+    "''",
+    "[1, 2, 3]",
+    "@as []",
+    "()",
+    "{'a': <1>}",
+    "(1, 'x', <@mi nothing>)",
+    "objectpath '/a'",
+    "signature 'a{sv}'",
+    "handle 3",
+    "@mv just <()>",
+    "[[byte 1], [], [2, 3]]",
   };
   g_auto (Pipe) pipe;
   guint round, i;
@@ -146,7 +164,8 @@ test_stopped_while_full (void)
 
   pipe_init (&pipe);
   shm_control_stop (pipe.control);
-  value = g_variant_ref_sink (g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, bytes, SHM_RING_DATA * 2, 1));
+  value = g_variant_ref_sink (
+      g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, bytes, SHM_RING_DATA * 2, 1));
   g_assert_false (shm_wire_write (&pipe.writer, SHM_FRAME_RESULT, 0, 1, value));
 }
 
@@ -216,7 +235,8 @@ test_damaged_values (void)
       pipe_init (&pipe);
       memcpy (body, values[i].type, strlen (values[i].type));
       memcpy (body + 8, "abcdefgh", 8);
-      send_raw (&pipe, (ShmFrameHeader) { SHM_FRAME_RESULT, strlen (values[i].type), 4, 5, values[i].size },
+      send_raw (&pipe,
+                (ShmFrameHeader){ SHM_FRAME_RESULT, strlen (values[i].type), 4, 5, values[i].size },
                 body, 16);
       g_assert_true (shm_wire_write (&pipe.writer, SHM_FRAME_RESULT, 5, 6, good));
       g_assert_cmpint (pipe_read (&pipe, &frame), ==, SHM_WIRE_BAD_VALUE);
@@ -235,7 +255,7 @@ test_torn (void)
   ShmFrame frame;
 
   pipe_init (&pipe);
-  send_raw (&pipe, (ShmFrameHeader) { SHM_FRAME_RESULT, 1, 4, 5, 4096 }, "y", 1);
+  send_raw (&pipe, (ShmFrameHeader){ SHM_FRAME_RESULT, 1, 4, 5, 4096 }, "y", 1);
   g_assert_cmpint (pipe_read (&pipe, &frame), ==, SHM_WIRE_NOTHING);
   g_assert_cmpint (pipe_read (&pipe, &frame), ==, SHM_WIRE_NOTHING);
 }
@@ -281,7 +301,8 @@ test_random_bytes (void)
 static void
 test_failure (void)
 {
-  g_autoptr (GError) error = g_error_new_literal (G_FILE_ERROR, G_FILE_ERROR_NOSPC, "no room \xff here");
+  g_autoptr (GError) error =
+      g_error_new_literal (G_FILE_ERROR, G_FILE_ERROR_NOSPC, "no room \xff here");
   g_autoptr (ShmFailure) failure = shm_failure_new (17, 3, error);
   g_autoptr (ShmFailure) copy = NULL;
   g_autoptr (GVariant) variant = NULL;

@@ -1,0 +1,325 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+#include "config.h"
+
+#include "test-util.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+typedef struct
+{
+  GMainLoop *loop;
+  GThread *thread;
+  guint n_pending;
+  guint n_ticks;
+  guint n_freed;
+  GPtrArray *results;
+  GError *error;
+} Async;
+
+static void
+async_init (Async *async)
+{
+  *async = (Async){ .loop = g_main_loop_new (g_main_context_get_thread_default (), FALSE),
+                    .thread = g_thread_self () };
+}
+
+static void
+async_clear (Async *async)
+{
+  g_main_loop_unref (async->loop);
+  g_clear_pointer (&async->results, g_ptr_array_unref);
+  g_clear_error (&async->error);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Async, async_clear)
+
+static void
+on_mapped (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Async *async = user_data;
+
+  g_assert_true (g_thread_self () == async->thread);
+  g_clear_pointer (&async->results, g_ptr_array_unref);
+  g_clear_error (&async->error);
+  async->results = shm_map_reduce_map_finish (SHM_MAP_REDUCE (source), result, &async->error);
+  g_assert_true ((async->results != NULL) != (async->error != NULL));
+  if (--async->n_pending == 0)
+    g_main_loop_quit (async->loop);
+}
+
+static gboolean
+on_tick (gpointer user_data)
+{
+  Async *async = user_data;
+
+  async->n_ticks++;
+  return G_SOURCE_CONTINUE;
+}
+
+static GVariant *
+square (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  return g_variant_new_uint64 (index * index);
+}
+
+static GVariant *
+slow_square (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  g_usleep (2000);
+  return g_variant_new_uint64 (index * index);
+}
+
+static void
+count_freed (gpointer user_data)
+{
+  Async *async = user_data;
+
+  async->n_freed++;
+}
+
+/* The main loop lives on while the workers work. */
+static void
+test_alive (gconstpointer data)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (2, GPOINTER_TO_UINT (data));
+  g_auto (Async) async;
+  GSource *ticker = g_timeout_source_new (1);
+  guint i;
+
+  async_init (&async);
+  g_source_set_callback (ticker, on_tick, &async, NULL);
+  g_source_attach (ticker, NULL);
+  async.n_pending = 1;
+  shm_map_reduce_map_async (pool, 100, slow_square, &async, count_freed, NULL, on_mapped, &async);
+  g_main_loop_run (async.loop);
+  g_assert_no_error (async.error);
+  g_assert_cmpuint (async.results->len, ==, 100);
+  for (i = 0; i < 100; i++)
+    g_assert_cmpuint (g_variant_get_uint64 (g_ptr_array_index (async.results, i)), ==, i * i);
+  g_assert_cmpuint (async.n_ticks, >, 5);
+  g_assert_cmpuint (async.n_freed, ==, 1);
+  g_source_destroy (ticker);
+  g_source_unref (ticker);
+}
+
+static void
+test_several_at_once (gconstpointer data)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (2, GPOINTER_TO_UINT (data));
+  g_autoptr (ShmMapReduce) other = test_pool (3, SHM_BACKEND_TYPE_THREAD);
+  g_auto (Async) async;
+  guint i;
+
+  async_init (&async);
+  async.n_pending = 10;
+  for (i = 0; i < 10; i++)
+    shm_map_reduce_map_async (i % 2 ? pool : other, 1000, square, &async, count_freed, NULL,
+                              on_mapped, &async);
+  g_main_loop_run (async.loop);
+  g_assert_no_error (async.error);
+  g_assert_cmpuint (async.n_freed, ==, 10);
+}
+
+static void
+on_cancelled_job (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Async *async = user_data;
+
+  g_assert_false (shm_job_run_finish (SHM_JOB (source), result, &async->error));
+  g_main_loop_quit (async->loop);
+}
+
+static GVariant *
+cancel_at_ten (
+    ShmMapReduce *pool, guint64 index, GVariant *result, gpointer user_data, GError **error)
+{
+  if (index == 10)
+    g_cancellable_cancel (user_data);
+  return NULL;
+}
+
+/* Cancelled from its own reduce function. */
+static void
+test_cancel (gconstpointer data)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (2, GPOINTER_TO_UINT (data));
+  g_autoptr (ShmJob) job = shm_job_new (pool, 1000);
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_auto (Async) async;
+
+  async_init (&async);
+  shm_job_set_map_func (job, slow_square, NULL, NULL);
+  shm_job_set_reduce_func (job, cancel_at_ten, cancellable, NULL);
+  shm_job_run_async (job, cancellable, on_cancelled_job, &async);
+  g_main_loop_run (async.loop);
+  g_assert_error (async.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+}
+
+/* Cancelled before it starts: the callback comes later all the same. */
+static void
+test_cancelled_before (gconstpointer data)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (2, GPOINTER_TO_UINT (data));
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_auto (Async) async;
+
+  async_init (&async);
+  g_cancellable_cancel (cancellable);
+  async.n_pending = 1;
+  shm_map_reduce_map_async (pool, 10, square, &async, count_freed, cancellable, on_mapped, &async);
+  g_assert_cmpuint (async.n_pending, ==, 1);
+  g_main_loop_run (async.loop);
+  g_assert_error (async.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+  g_assert_cmpuint (async.n_freed, ==, 1);
+}
+
+static GVariant *
+kill_itself (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  if (index == 5)
+    raise (SIGKILL);
+  return NULL;
+}
+
+static void
+test_death (void)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (2, SHM_BACKEND_TYPE_PROCESS);
+  g_auto (Async) async;
+
+  async_init (&async);
+  async.n_pending = 1;
+  shm_map_reduce_map_async (pool, 10, kill_itself, NULL, NULL, NULL, on_mapped, &async);
+  g_main_loop_run (async.loop);
+  g_assert_error (async.error, SHM_ERROR, SHM_ERROR_WORKER_SIGNAL);
+}
+
+/* The callback may start the next job, and a job of no items ends too. */
+static void
+on_mapped_again (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Async *async = user_data;
+  g_autoptr (GPtrArray) results =
+      shm_map_reduce_map_finish (SHM_MAP_REDUCE (source), result, &async->error);
+
+  g_assert_no_error (async->error);
+  g_assert_cmpuint (results->len, ==, 20 - async->n_pending);
+  if (--async->n_pending == 0)
+    g_main_loop_quit (async->loop);
+  else
+    shm_map_reduce_map_async (SHM_MAP_REDUCE (source), 20 - async->n_pending, square, NULL, NULL,
+                              NULL, on_mapped_again, async);
+}
+
+static void
+test_chain (gconstpointer data)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (2, GPOINTER_TO_UINT (data));
+  g_auto (Async) async;
+
+  async_init (&async);
+  async.n_pending = 20;
+  shm_map_reduce_map_async (pool, 0, square, NULL, NULL, NULL, on_mapped_again, &async);
+  g_main_loop_run (async.loop);
+}
+
+/* On the context of another thread. */
+static gpointer
+run_in_thread (gpointer data)
+{
+  g_autoptr (GMainContext) context = g_main_context_new ();
+  g_autoptr (ShmMapReduce) pool = test_pool (2, GPOINTER_TO_UINT (data));
+
+  g_main_context_push_thread_default (context);
+  {
+    g_auto (Async) async;
+
+    async_init (&async);
+    async.n_pending = 1;
+    shm_map_reduce_map_async (pool, 100, square, NULL, NULL, NULL, on_mapped, &async);
+    g_main_loop_run (async.loop);
+    g_assert_no_error (async.error);
+  }
+  g_main_context_pop_thread_default (context);
+  return NULL;
+}
+
+static void
+test_other_context (gconstpointer data)
+{
+  g_thread_join (g_thread_new (NULL, run_in_thread, (gpointer) data));
+}
+
+/* A blocking map inside of a callback of the main loop, while another job runs on that loop. */
+static GVariant *
+map_inside (ShmMapReduce *pool, guint64 index, GVariant *result, gpointer user_data, GError **error)
+{
+  g_autoptr (GPtrArray) results = NULL;
+
+  if (index % 10 != 0)
+    return NULL;
+  results = shm_map_reduce_map (pool, 10, NULL, square, NULL, NULL, error);
+  if (results != NULL)
+    g_assert_cmpuint (g_variant_get_uint64 (g_ptr_array_index (results, 9)), ==, 81);
+  return NULL;
+}
+
+static void
+on_outer_done (GObject *source, GAsyncResult *result, gpointer user_data)
+{
+  Async *async = user_data;
+
+  shm_job_run_finish (SHM_JOB (source), result, &async->error);
+  g_main_loop_quit (async->loop);
+}
+
+static void
+test_blocking_inside (gconstpointer data)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (2, GPOINTER_TO_UINT (data));
+  g_autoptr (ShmJob) job = shm_job_new (pool, 100);
+  g_auto (Async) async;
+
+  async_init (&async);
+  shm_job_set_map_func (job, square, NULL, NULL);
+  shm_job_set_reduce_func (job, map_inside, NULL, NULL);
+  shm_job_run_async (job, NULL, on_outer_done, &async);
+  g_main_loop_run (async.loop);
+  g_assert_no_error (async.error);
+}
+
+static void
+add_for_backends (const char *name, GTestDataFunc func)
+{
+  ShmBackendType backend;
+
+  for (backend = SHM_BACKEND_TYPE_PROCESS; backend <= SHM_BACKEND_TYPE_SERIAL; backend++)
+    {
+      g_autofree char *path = g_strdup_printf ("/async/%s/%s", test_backend_name (backend), name);
+
+      test_add_data (path, GUINT_TO_POINTER (backend), func);
+    }
+}
+
+int
+main (int argc, char *argv[])
+{
+  g_test_init (&argc, &argv, NULL);
+  /* What GLib makes once and keeps: the default context, and a thread of its own for tasks. */
+  test_chain (GUINT_TO_POINTER (SHM_BACKEND_TYPE_SERIAL));
+
+  add_for_backends ("alive", test_alive);
+  add_for_backends ("several-at-once", test_several_at_once);
+  add_for_backends ("cancel", test_cancel);
+  add_for_backends ("cancelled-before", test_cancelled_before);
+  add_for_backends ("chain", test_chain);
+  add_for_backends ("other-context", test_other_context);
+  add_for_backends ("blocking-inside", test_blocking_inside);
+  test_add ("/async/death", test_death);
+
+  return g_test_run ();
+}

@@ -292,14 +292,12 @@ normalise_bound (gint64 bound, gint64 length, gint64 step)
  * @step: how far to go from one index to the next: not 0, and negative to go downwards
  * @error: return location for a #GError
  *
- * Makes a view of the items whose index on @axis is @start, @start + @step, and so on, up to and
- * without
- * @stop. The view has as many dimensions as @self.
+ * Makes a view of the items whose index on @axis is @start, @start + @step, and so on, up to the
+ * last one before @stop. The view has as many dimensions as @self.
  *
  * As in Python's slices, negative @start and @stop count from the end, those beyond an end are
- * taken as that end, and there may be nothing in between. So 0 and %G_MAXINT64 are a whole axis,
- * and with a
- * @step of -1, %G_MAXINT64 and %G_MININT64 are a whole axis in reverse.
+ * taken as that end, and there may be nothing in between. So 0 and %G_MAXINT64 are a whole axis;
+ * with %G_MAXINT64, %G_MININT64 and a @step of -1 it is a whole axis in reverse.
  *
  * An axis that @self does not have is a %SHM_ERROR_OUT_OF_BOUNDS; a @step of 0 is a
  * %SHM_ERROR_INVALID_ARGUMENT.

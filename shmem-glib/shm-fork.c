@@ -259,14 +259,14 @@ shm_fork_close_fds (int event_fd, int lifeline, int child_end)
 {
   guint i;
 
-  for (i = 0; fds != NULL && i < fds->len; i++)
+  for (i = 0; i < fds->len; i++)
     {
       int fd = g_array_index (fds, int, i);
 
       if (fd != event_fd && fd != lifeline && fd != child_end)
         close (fd);
     }
-  fds = NULL;
+  g_array_set_size (fds, 0);
   shm_fork_add_fd (event_fd);
 }
 

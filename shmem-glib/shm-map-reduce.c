@@ -465,7 +465,8 @@ shm_map_reduce_run_job (ShmJob *job, GCancellable *cancellable, GError **error)
  * returns the results in the order of the items. The first failure ends the job; see shm_job_run()
  * for the errors.
  *
- * Where @func and @reduce need data of their own, use a #ShmJob. In other languages this function
+ * What @func changes in @user_data stays in its worker, unless it lies in a #ShmArray; what @reduce changes is
+ * the caller's. Where they need data of their own, use a #ShmJob. In other languages this function
  * has no
  * @reduce.
  *

@@ -594,8 +594,7 @@ main (int argc, char *argv[])
   guint i;
 
   g_test_init (&argc, &argv, NULL);
-  /* GLib's own thread for signals stays once it is there. */
-  g_source_remove (g_unix_signal_add (SIGUSR2, on_sigterm, NULL));
+  test_start_glib_thread ();
 
   add_for_backends ("error", test_error, SHM_BACKEND_TYPE_SERIAL);
   add_for_backends ("range-error", test_range_error, SHM_BACKEND_TYPE_SERIAL);

@@ -72,7 +72,7 @@ enter_critical_twice (ShmMapReduce *pool, guint64 index, gpointer user_data, GEr
 {
   g_autoptr (ShmCriticalLocker) locker = shm_critical_locker_new (pool, error);
 
-  if (shm_map_reduce_critical_enter (pool, error))
+  if (locker != NULL && shm_map_reduce_critical_enter (pool, error))
     return g_variant_new_boolean (TRUE);
   return NULL;
 }
@@ -370,6 +370,7 @@ int
 main (int argc, char *argv[])
 {
   g_test_init (&argc, &argv, NULL);
+  test_start_glib_thread ();
 
   add_for_backends ("critical", test_critical);
   add_for_backends ("critical-twice", test_critical_twice);

@@ -6,6 +6,8 @@
 
 #include "test-util.h"
 
+#include <glib-unix.h>
+#include <signal.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -122,6 +124,13 @@ void
 test_add_data (const char *path, gconstpointer data, GTestDataFunc func)
 {
   test_add_case (path, NULL, func, data);
+}
+
+/* GLib's own thread for signals and children has descriptors that stay once they are there. */
+void
+test_start_glib_thread (void)
+{
+  g_source_remove (g_unix_signal_add (SIGUSR2, G_SOURCE_FUNC (g_source_remove), NULL));
 }
 
 /* Without valgrind's header, which is not everywhere. */

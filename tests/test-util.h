@@ -22,6 +22,7 @@ void test_leftovers_check (const TestLeftovers *before);
 void test_add (const char *path, GTestFunc func);
 void test_add_data (const char *path, gconstpointer data, GTestDataFunc func);
 
+void test_start_glib_thread (void);
 gboolean test_under_valgrind (void);
 guint test_scale (guint n);
 

@@ -34,14 +34,14 @@ typedef struct
 static double
 fill_chunk (const Integral *integral, guint64 chunk)
 {
-  const double width = 1.0 / (double)integral->n_points;
+  const double width = 1.0 / (double) integral->n_points;
   guint64 begin = chunk * CHUNK;
   guint64 end = MIN (begin + CHUNK, integral->n_points);
   double sum = 0.0;
 
   for (guint64 i = begin; i < end; i++)
     {
-      double x = ((double)i + 0.5) * width;
+      double x = ((double) i + 0.5) * width;
 
       integral->values[i] = pow (x, -x);
       sum += integral->values[i];
@@ -113,13 +113,13 @@ fit_into_memory (guint64 n_points)
 static double
 seconds_since (gint64 start)
 {
-  return (double)(g_get_monotonic_time () - start) / G_USEC_PER_SEC;
+  return (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
 }
 
 static void
 print_sum (const Integral *integral, const char *name, double sum, double seconds)
 {
-  g_print ("  %-18s %.15f %8.3f s\n", name, sum / (double)integral->n_points, seconds);
+  g_print ("  %-18s %.15f %8.3f s\n", name, sum / (double) integral->n_points, seconds);
 }
 
 static double

@@ -58,14 +58,14 @@ write_all (int fd, const char *text, gsize length, GError **error)
         {
           int saved_errno = errno;
 
-          g_set_error (error, G_IO_ERROR, (int)g_io_error_from_errno (saved_errno),
+          g_set_error (error, G_IO_ERROR, (int) g_io_error_from_errno (saved_errno),
                        "cannot write to the file: %s", g_strerror (saved_errno));
           return FALSE;
         }
       if (n_written > 0)
         {
           text += n_written;
-          length -= (gsize)n_written;
+          length -= (gsize) n_written;
         }
     }
   return TRUE;
@@ -111,7 +111,7 @@ check_file (int fd, const GString *expected, GError **error)
 static double
 seconds_since (gint64 start)
 {
-  return (double)(g_get_monotonic_time () - start) / G_USEC_PER_SEC;
+  return (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
 }
 
 static gboolean
@@ -134,7 +134,7 @@ append_in_order (int fd, GError **error)
     {
       g_autoptr (GString) chunk = make_chunk (index);
 
-      g_string_append_len (expected, chunk->str, (gssize)chunk->len);
+      g_string_append_len (expected, chunk->str, (gssize) chunk->len);
     }
   serial_seconds = seconds_since (start);
 
@@ -166,7 +166,7 @@ open_file (const char *path, GError **error)
     {
       int saved_errno = errno;
 
-      g_set_error (error, G_IO_ERROR, (int)g_io_error_from_errno (saved_errno),
+      g_set_error (error, G_IO_ERROR, (int) g_io_error_from_errno (saved_errno),
                    "cannot create “%s”: %s", path != NULL ? path : temporary,
                    g_strerror (saved_errno));
     }

@@ -70,7 +70,7 @@ count_file (GHashTable *counts, const char *path, GError **error)
     return FALSE;
   if (memchr (contents, '\0', length) != NULL)
     return TRUE;
-  valid = g_utf8_make_valid (contents, (gssize)length);
+  valid = g_utf8_make_valid (contents, (gssize) length);
   folded = g_utf8_casefold (valid, -1);
   text = g_utf8_normalize (folded, -1, G_NORMALIZE_ALL_COMPOSE);
 
@@ -106,7 +106,7 @@ work (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
   g_variant_builder_init (&builder, G_VARIANT_TYPE ("a{su}"));
   g_hash_table_iter_init (&iter, counts);
   while (g_hash_table_iter_next (&iter, &word, &count))
-    g_variant_builder_add (&builder, "{su}", word, *(const guint *)count);
+    g_variant_builder_add (&builder, "{su}", word, *(const guint *) count);
   return g_variant_builder_end (&builder);
 }
 
@@ -157,7 +157,7 @@ find_all_files (GPtrArray *paths, char **arguments, GError **error)
 {
   const char *const sources[] = { SOURCE_ROOT "/LICENSE", SOURCE_ROOT "/shmem-glib",
                                   SOURCE_ROOT "/docs", SOURCE_ROOT "/tests", NULL };
-  const char *const *names = *arguments != NULL ? (const char *const *)arguments : sources;
+  const char *const *names = *arguments != NULL ? (const char *const *) arguments : sources;
 
   for (; *names != NULL; names++)
     {
@@ -186,7 +186,7 @@ counts_are_equal (GHashTable *a, GHashTable *b)
 
   g_hash_table_iter_init (&iter, a);
   while (g_hash_table_iter_next (&iter, &word, &count))
-    if (get_count (b, word) != *(const guint *)count)
+    if (get_count (b, word) != *(const guint *) count)
       return FALSE;
   return g_hash_table_size (a) == g_hash_table_size (b);
 }
@@ -195,8 +195,8 @@ counts_are_equal (GHashTable *a, GHashTable *b)
 static int
 compare_words (gconstpointer a, gconstpointer b, gpointer user_data)
 {
-  const char *first = *(const char *const *)a;
-  const char *second = *(const char *const *)b;
+  const char *first = *(const char *const *) a;
+  const char *second = *(const char *const *) b;
   guint first_count = get_count (user_data, first);
   guint second_count = get_count (user_data, second);
 
@@ -213,19 +213,19 @@ print_counts (GHashTable *counts)
   guint64 total = 0;
 
   words = g_hash_table_get_keys_as_array (counts, &n_words);
-  g_qsort_with_data (words, (int)n_words, sizeof (*words), compare_words, counts);
+  g_qsort_with_data (words, (int) n_words, sizeof (*words), compare_words, counts);
   for (guint i = 0; i < n_words; i++)
     total += get_count (counts, words[i]);
 
   g_print ("Number of words: %" G_GUINT64_FORMAT ", of which %u are different\n", total, n_words);
   for (guint i = 0; i < MIN (n_words, N_SHOWN); i++)
-    g_print ("  %8u  %s\n", get_count (counts, words[i]), (const char *)words[i]);
+    g_print ("  %8u  %s\n", get_count (counts, words[i]), (const char *) words[i]);
 }
 
 static double
 seconds_since (gint64 start)
 {
-  return (double)(g_get_monotonic_time () - start) / G_USEC_PER_SEC;
+  return (double) (g_get_monotonic_time () - start) / G_USEC_PER_SEC;
 }
 
 /* The workers go first, so that it is the serial run which finds the files in the page cache. */

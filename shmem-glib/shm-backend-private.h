@@ -25,9 +25,18 @@ typedef struct
       gpointer job); /* nothing runs any more; shm_backend_free () may follow at once */
 } ShmBackendClient;
 
+/* What a worker process may use; 0 is no limit. */
+typedef struct
+{
+  guint64 memory; /* bytes of address space, beside what it inherits */
+  guint cpu_time; /* seconds */
+  gint niceness;  /* added to the caller's */
+} ShmWorkerLimits;
+
 typedef struct
 {
   ShmControlSettings settings;
+  ShmWorkerLimits limits;
   ShmMapReduce *pool;
   const ShmWork *work; /* outlives the backend, as do pool and context */
   GMainContext *context;

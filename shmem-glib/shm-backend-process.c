@@ -7,7 +7,7 @@
  * A slot for each rank: empty, or a child. Its line in the control block tells what the child is
  * doing; the caller reads it once the child is gone, and only then may write it.
  *
- *     empty → STARTING → READY ⇄ CLAIMING → RUNNING … → FINISHED → gone → empty
+ *     empty → STARTING → READY ⇄ CLAIMING → RUNNING … → FINISHED or RECYCLED → gone → empty
  *                ↓ (not proved in time: CONDEMNED, killed, gone) → empty
  *
  * STARTING is left by one compare-and-exchange, of the child to READY or of the caller to
@@ -25,16 +25,15 @@
 
 #include "shm-backend-private.h"
 
-#include <errno.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <unistd.h>
+#include <string.h>
 
+#include "shm-cpu-private.h"
 #include "shm-debug-private.h"
 #include "shm-error.h"
 #include "shm-fork-private.h"
 #include "shm-i18n-private.h"
+#include "shm-process-child-private.h"
 #include "shm-schedule-private.h"
 #include "shm-wire-private.h"
 
@@ -55,6 +54,7 @@ typedef struct
   gint64 started;      /* monotonic time, µs */
   gint64 prove_by;     /* 0: it has proved itself */
   guint n_starts;
+  gboolean timed_out; /* its item did, and it is being killed */
 } ShmSlot;
 
 typedef struct
@@ -67,78 +67,40 @@ typedef struct
   guint n_idle_deaths;
   gboolean stopping;
   gboolean warned;
-  gint64 kill_at; /* 0: nothing is to be killed */
+  guint64 n_oom_kills; /* in our control group, as last seen */
+  gint64 kill_at;      /* 0: nothing is to be killed */
 } ShmProcess;
 
-static gboolean
-shm_process_result (ShmWorker *worker, guint64 begin, guint64 end, GVariant *value)
+/* While an item is in work its deadline; else none can come before a whole time from now. */
+static gint64
+shm_process_get_deadline (ShmProcess *self, guint rank, gint64 now)
 {
-  ShmRingWriter *writer = worker->outlet_data;
-  gboolean ok = shm_wire_write (writer, SHM_FRAME_RESULT, begin, end, value);
+  ShmLine *line = &self->parent.control->lines[rank];
+  gint64 timeout = self->parent.setup.settings.item_timeout;
+  gint64 started = shm_load (&line->item_started);
 
-  g_variant_unref (value);
-  return ok;
-}
-
-static gboolean
-shm_process_failure (ShmWorker *worker, guint64 item, ShmFailure *failure)
-{
-  ShmRingWriter *writer = worker->outlet_data;
-  g_autoptr (GVariant) value = shm_failure_to_variant (failure);
-  gboolean ok = shm_wire_write (writer, SHM_FRAME_FAILURE, item, item + 1, value);
-
-  shm_failure_free (failure);
-  shm_control_notify (worker->control, TRUE);
-  return ok;
-}
-
-static const ShmOutlet process_outlet = {
-  .result = shm_process_result,
-  .failure = shm_process_failure,
-};
-
-static G_GNUC_NORETURN void
-shm_process_child_main (ShmProcess *self, guint rank, gboolean prove)
-{
-  ShmBackend *backend = &self->parent;
-  ShmLine *line = &backend->control->lines[rank];
-  GMainContext *context = g_main_context_new ();
-  guint32 expected = SHM_LINE_STARTING;
-  ShmRingWriter writer;
-  ShmWorker worker = {
-    .control = backend->control,
-    .rank = rank,
-    .pool = backend->setup.pool,
-    .work = backend->setup.work,
-    .outlet = &process_outlet,
-    .outlet_data = &writer,
-  };
-
-  g_main_context_push_thread_default (context);
-  if (prove)
-    shm_fork_prove ();
-  /* All children have inherited the same state. */
-  g_random_set_seed ((guint32) g_get_monotonic_time () ^ (guint32) getpid () * 2654435761u);
-  if (!__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_READY, FALSE,
-                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-    shm_fork_leave (EXIT_FAILURE);
-
-  shm_ring_writer_init (&writer, backend->control, rank);
-  shm_worker_init (&worker);
-  shm_worker_run (&worker);
-  shm_store (&line->state, SHM_LINE_FINISHED);
-  shm_fork_leave (EXIT_SUCCESS);
+  if (timeout == 0 || self->slots[rank].timed_out)
+    return G_MAXINT64;
+  return (started > 0 ? started : now) + timeout;
 }
 
 static void
 shm_process_set_timer (ShmProcess *self)
 {
   gint64 first = self->kill_at ? self->kill_at : G_MAXINT64;
+  gint64 now = g_get_monotonic_time ();
   guint rank;
 
-  for (rank = 0; rank < self->parent.setup.settings.n_workers; rank++)
-    if (self->slots[rank].child.pid != 0 && self->slots[rank].prove_by != 0)
-      first = MIN (first, self->slots[rank].prove_by);
+  for (rank = 0; rank < self->parent.setup.settings.n_workers && !self->stopping; rank++)
+    {
+      ShmSlot *slot = &self->slots[rank];
+
+      if (slot->child.pid == 0)
+        continue;
+      if (slot->prove_by != 0)
+        first = MIN (first, slot->prove_by);
+      first = MIN (first, shm_process_get_deadline (self, rank, now));
+    }
   g_source_set_ready_time (self->source, first == G_MAXINT64 ? -1 : first);
 }
 
@@ -151,6 +113,7 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
 
   shm_ring_reset (shm_control_get_ring (control, rank));
   slot->handed_over = 0;
+  slot->timed_out = FALSE;
   shm_store (&control->lines[rank].state, SHM_LINE_STARTING);
   if (!shm_fork (&slot->child, control->header->event_fd, self->lifeline, error))
     {
@@ -158,7 +121,7 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
       return FALSE;
     }
   if (slot->child.pid == 0)
-    shm_process_child_main (self, rank, prove);
+    shm_process_child_main (&self->parent, rank, prove);
 
   if (slot->child.watch >= 0)
     slot->tag = g_source_add_unix_fd (self->source, slot->child.watch, G_IO_IN | G_IO_HUP);
@@ -353,9 +316,20 @@ shm_process_orphan (ShmProcess *self, const ShmRemains *remains, ShmVerdict verd
   g_assert (ok);
 }
 
+/* Whether the kernel has killed something in our control group since the last look. */
+static gboolean
+shm_process_look_for_oom (ShmProcess *self)
+{
+  guint64 n = shm_cpu_oom_kills_at ("");
+  gboolean more = n > self->n_oom_kills;
+
+  self->n_oom_kills = n;
+  return more;
+}
+
 /* A worker died while it owned a range, or could have. */
 static void
-shm_process_bury (ShmProcess *self, guint rank, pid_t pid, gint wait_status)
+shm_process_bury (ShmProcess *self, guint rank, ShmDeath *death)
 {
   ShmBackend *backend = &self->parent;
   ShmSlot *slot = &self->slots[rank];
@@ -364,7 +338,9 @@ shm_process_bury (ShmProcess *self, guint rank, pid_t pid, gint wait_status)
   ShmRemains remains;
 
   shm_schedule_resolve (backend->control, rank, slot->handed_over, &remains);
-  if (damage != NULL || remains.item != SHM_NO_ITEM || ++self->n_idle_deaths > MAX_IDLE_DEATHS)
+  if (backend->control->lines[rank].state == SHM_LINE_RECYCLED)
+    remains.item = SHM_NO_ITEM;
+  else if (damage != NULL || remains.item != SHM_NO_ITEM || ++self->n_idle_deaths > MAX_IDLE_DEATHS)
     {
       guint64 index =
           remains.item == SHM_NO_ITEM ? SHM_NO_ITEM : backend->setup.work->base + remains.item;
@@ -373,10 +349,14 @@ shm_process_bury (ShmProcess *self, guint rank, pid_t pid, gint wait_status)
       if (damage != NULL)
         {
           failure = shm_failure_new (index, rank, damage);
-          failure->pid = pid;
+          failure->pid = death->pid;
         }
       else
-        failure = shm_failure_new_death (index, rank, pid, wait_status);
+        {
+          death->timed_out = slot->timed_out;
+          death->oom = death->wait_status == SIGKILL && shm_process_look_for_oom (self);
+          failure = shm_failure_new_death (index, rank, death);
+        }
       verdict = shm_process_report (self, failure);
       /* With no item to leave out there is nothing but to go on, or not. */
       if (verdict == SHM_VERDICT_SKIP && remains.item == SHM_NO_ITEM)
@@ -387,7 +367,7 @@ shm_process_bury (ShmProcess *self, guint rank, pid_t pid, gint wait_status)
 }
 
 static void
-shm_process_gone (ShmProcess *self, guint rank, pid_t pid, gint wait_status)
+shm_process_gone (ShmProcess *self, guint rank, ShmDeath *death)
 {
   ShmBackend *backend = &self->parent;
   ShmControl *control = backend->control;
@@ -407,10 +387,10 @@ shm_process_gone (ShmProcess *self, guint rank, pid_t pid, gint wait_status)
         {
           slot->n_starts = 0;
           if (line->state != SHM_LINE_FINISHED || slot->damage != NULL)
-            shm_process_bury (self, rank, pid, wait_status);
+            shm_process_bury (self, rank, death);
         }
       else if (slot->n_starts >= MAX_STARTS)
-        shm_process_report (self, shm_failure_new_death (SHM_NO_ITEM, rank, pid, wait_status));
+        shm_process_report (self, shm_failure_new_death (SHM_NO_ITEM, rank, death));
     }
   g_clear_error (&slot->damage);
   shm_lock_break (&control->header->critical, rank + 1);
@@ -426,13 +406,13 @@ shm_process_reap (ShmProcess *self)
   for (rank = 0; rank < self->parent.setup.settings.n_workers; rank++)
     {
       ShmSlot *slot = &self->slots[rank];
-      pid_t pid = slot->child.pid;
-      gint wait_status;
+      ShmDeath death = { .pid = slot->child.pid };
 
-      if (pid == 0 || (slot->tag != NULL && !g_source_query_unix_fd (self->source, slot->tag)) ||
-          !shm_fork_reap (&slot->child, FALSE, &wait_status))
+      if (death.pid == 0 ||
+          (slot->tag != NULL && !g_source_query_unix_fd (self->source, slot->tag)) ||
+          !shm_fork_reap (&slot->child, FALSE, &death))
         continue;
-      shm_process_gone (self, rank, pid, wait_status);
+      shm_process_gone (self, rank, &death);
       any = TRUE;
     }
   return any;
@@ -478,6 +458,24 @@ shm_process_check_proof (ShmProcess *self, guint rank, gint64 now)
     }
 }
 
+/* An item whose time is over; see the clock in shm-worker.c. */
+static void
+shm_process_check_deadline (ShmProcess *self, guint rank, gint64 now)
+{
+  ShmSlot *slot = &self->slots[rank];
+  ShmLine *line = &self->parent.control->lines[rank];
+  gint64 started = shm_load (&line->item_started);
+
+  if (slot->child.pid == 0 || started <= 0 || now < shm_process_get_deadline (self, rank, now))
+    return;
+  if (__atomic_compare_exchange_n (&line->item_started, &started, SHM_ITEM_CONDEMNED, FALSE,
+                                   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    {
+      slot->timed_out = TRUE;
+      shm_fork_kill (&slot->child, SIGKILL);
+    }
+}
+
 static void
 shm_process_check_timers (ShmProcess *self)
 {
@@ -497,7 +495,10 @@ shm_process_check_timers (ShmProcess *self)
     }
   else
     for (rank = 0; rank < self->parent.setup.settings.n_workers; rank++)
-      shm_process_check_proof (self, rank, now);
+      {
+        shm_process_check_proof (self, rank, now);
+        shm_process_check_deadline (self, rank, now);
+      }
   shm_process_set_timer (self);
 }
 
@@ -564,6 +565,8 @@ shm_process_start (const ShmBackendSetup *setup, GError **error)
     }
   self->source = shm_backend_source_new (backend, shm_process_pending, shm_process_dispatch);
   shm_process_fill (self);
+  /* While the children work. */
+  self->n_oom_kills = shm_cpu_oom_kills_at ("");
   if (self->n_children > 0)
     shm_process_set_timer (self);
   else

@@ -142,7 +142,7 @@ shm_threads_deliver (ShmThreads *self, ShmParcel *parcel)
   if (self->stopping)
     {
       g_clear_pointer (&parcel->value, g_variant_unref);
-      g_clear_pointer (&parcel->failure, shm_failure_free);
+      g_clear_pointer (&parcel->failure, shm_failure_unref);
     }
   else if (parcel->value != NULL)
     setup->client->result (setup->job, parcel->begin, parcel->end, parcel->value);

@@ -23,8 +23,12 @@ typedef enum
   SHM_LINE_READY,     /* owns no range */
   SHM_LINE_CLAIMING,  /* is about to own begin … end, or just does */
   SHM_LINE_RUNNING,   /* owns begin … end */
+  SHM_LINE_RECYCLED,  /* owns begin … end, and leaves it to others, between two items */
   SHM_LINE_FINISHED   /* there is nothing left for it, and all its results are handed over */
 } ShmLineState;
+
+/* in item_started: its time is over, and the worker is being killed */
+#define SHM_ITEM_CONDEMNED G_MININT64
 
 typedef enum
 {
@@ -39,12 +43,12 @@ typedef struct
 {
   guint64 begin; /* the claimed range */
   guint64 end;
-  guint64 begun;        /* the item in work, plus 1: something is executing if begun > done */
-  guint64 done;         /* items of the range below this are done and handed over */
-  guint64 floor;        /* no item below this waits for this worker to pass its ordered section */
-  guint64 position;     /* STATIC: where this rank's next range begins */
-  gint64 item_started;  /* monotonic time in µs at which the item in work began, where wanted */
-  guint32 state;        /* ShmLineState; STARTING is left by compare and exchange */
+  guint64 begun;       /* the item in work, plus 1: something is executing if begun > done */
+  guint64 done;        /* items of the range below this are done and handed over */
+  guint64 floor;       /* no item below this waits for this worker to pass its ordered section */
+  guint64 position;    /* STATIC: where this rank's next range begins */
+  gint64 item_started; /* monotonic time in µs at which the item in work began; see shm-worker.c */
+  guint32 state;       /* ShmLineState; STARTING is left by compare and exchange */
   guint32 turn_waiting; /* counted in n_turn_waiters */
   /* on a cache line of its own, since the others write it */
   guint32 turn_wake __attribute__ ((aligned (SHM_CACHE_LINE)));
@@ -71,6 +75,8 @@ typedef struct
   guint32 spin;
   gint event_fd;
   gboolean stop_at_failure;
+  gint64 item_timeout;          /* µs; 0: none */
+  guint64 max_items_per_worker; /* 0: no end */
   /* read often, written seldom */
   guint32 stop;         /* nobody may begin another item; sleepers go home */
   guint32 n_orphans;    /* never too low; a death can leave it too high */
@@ -101,8 +107,10 @@ typedef struct
   guint n_workers;
   ShmSchedule schedule;
   gboolean stop_at_failure;
-  gboolean with_rings;   /* results travel through shared memory */
-  gboolean with_wakeups; /* the workers do not run in the caller's own thread */
+  gint64 item_timeout;          /* µs; 0: none */
+  guint64 max_items_per_worker; /* 0: no end */
+  gboolean with_rings;          /* results travel through shared memory */
+  gboolean with_wakeups;        /* the workers do not run in the caller's own thread */
 } ShmControlSettings;
 
 ShmControl *shm_control_new (const ShmControlSettings *settings, GError **error);

@@ -87,6 +87,8 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   self->header->spin = settings->n_workers <= shm_cpu_count () ? SPIN : 0;
   self->header->event_fd = fd;
   self->header->stop_at_failure = settings->stop_at_failure;
+  self->header->item_timeout = settings->item_timeout;
+  self->header->max_items_per_worker = settings->max_items_per_worker;
   shm_schedule_init (self);
 
   return g_steal_pointer (&self);

@@ -302,6 +302,56 @@ cgroup_limit (const char *root,
   return limit;
 }
 
+/* The number in a line "oom_kill 3" of a file in @dir, or NO_LIMIT. */
+static guint64
+read_oom_kills (const char *dir, const char *name)
+{
+  g_autofree char *contents = read_file_at (dir, name);
+  const char *line = contents != NULL ? g_strrstr (contents, "oom_kill ") : NULL;
+
+  return line != NULL ? g_ascii_strtoull (line + strlen ("oom_kill "), NULL, 10) : NO_LIMIT;
+}
+
+static guint64
+read_unified_oom_kills (const char *dir)
+{
+  return read_oom_kills (dir, "memory.events");
+}
+
+/* Counted downwards, so that the least of them is the largest number. */
+static guint64
+read_v1_oom_kills (const char *dir)
+{
+  guint64 n = read_oom_kills (dir, "memory.oom_control");
+
+  return n != NO_LIMIT ? NO_LIMIT - n : NO_LIMIT;
+}
+
+static guint64
+read_nothing (const char *dir)
+{
+  return NO_LIMIT;
+}
+
+/*
+ * shm_cpu_oom_kills_at:
+ * @root: what stands before each path, "" for the system itself
+ *
+ * How often the kernel has killed a process of this control group since memory had run out. In the
+ * unified hierarchy a group's count includes those below it, so the least on the way upward is the
+ * group's own; in the old one it does not, and any on the way may have done it.
+ *
+ * Returns: the number, or 0 if the system does not tell
+ */
+guint64
+shm_cpu_oom_kills_at (const char *root)
+{
+  guint64 unified = cgroup_limit (root, "memory", read_unified_oom_kills, read_nothing);
+  guint64 v1 = NO_LIMIT - cgroup_limit (root, "memory", read_nothing, read_v1_oom_kills);
+
+  return (unified != NO_LIMIT ? unified : 0) + v1;
+}
+
 static guint
 count_affinity (void)
 {

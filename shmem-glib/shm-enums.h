@@ -118,4 +118,41 @@ typedef enum
   SHM_SCHEDULE_GUIDED
 } ShmSchedule;
 
+/**
+ * ShmFailurePolicy:
+ * @SHM_FAILURE_POLICY_ABORT: the first failure ends the job
+ * @SHM_FAILURE_POLICY_COLLECT: the job goes on with the other items; the results hold %NULL at those that
+ *   failed, and shm_job_get_failures() lists them
+ *
+ * What becomes of a job when an item fails, after its retries if it has any.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  SHM_FAILURE_POLICY_ABORT,
+  SHM_FAILURE_POLICY_COLLECT
+} ShmFailurePolicy;
+
+/**
+ * ShmFailureKind:
+ * @SHM_FAILURE_KIND_ERROR: the work function returned an error, or a result that could not be sent
+ * @SHM_FAILURE_KIND_SIGNAL: a signal ended the worker
+ * @SHM_FAILURE_KIND_EXIT: the worker exited in the middle of its work
+ * @SHM_FAILURE_KIND_TIMEOUT: the item took longer than #ShmMapReduce:item-timeout
+ * @SHM_FAILURE_KIND_OOM: the kernel killed the worker since memory had run out
+ *
+ * How an item failed.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  SHM_FAILURE_KIND_ERROR,
+  SHM_FAILURE_KIND_SIGNAL,
+  SHM_FAILURE_KIND_EXIT,
+  SHM_FAILURE_KIND_TIMEOUT,
+  SHM_FAILURE_KIND_OOM
+} ShmFailureKind;
+
 G_END_DECLS

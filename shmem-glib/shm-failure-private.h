@@ -4,37 +4,42 @@
 
 #pragma once
 
-#include <gio/gio.h>
+#include <sys/resource.h>
 #include <sys/types.h>
+
+#include "shm-failure.h"
 
 G_BEGIN_DECLS
 
-typedef enum
-{
-  SHM_FAILURE_KIND_ERROR,
-  SHM_FAILURE_KIND_SIGNAL,
-  SHM_FAILURE_KIND_EXIT
-} ShmFailureKind;
-
-/* What went wrong, where and why. */
+/* What is known of a process that has ended. */
 typedef struct
 {
+  pid_t pid;
+  gint wait_status; /* or SHM_WAIT_STATUS_UNKNOWN: somebody else, or the kernel, has taken it */
+  struct rusage rusage;
+  gboolean timed_out; /* it was killed for that */
+  gboolean oom;       /* the kernel killed something for that, and this was killed by SIGKILL */
+} ShmDeath;
+
+#define SHM_WAIT_STATUS_UNKNOWN (-1)
+
+struct _ShmFailure
+{
+  gatomicrefcount ref_count;
   ShmFailureKind kind;
   guint64 index; /* the item as the user counts, or SHM_NO_ITEM */
   gint rank;
   pid_t pid;     /* of the worker that died, else 0 */
+  gint status;   /* signal or exit status */
   GError *error; /* its message does not name item and rank yet */
   char *traceback;
   GVariant *payload;
-} ShmFailure;
+  gint64 cpu_time; /* µs */
+  guint64 peak_memory;
+};
 
 ShmFailure *shm_failure_new (guint64 index, gint rank, const GError *error);
-ShmFailure *shm_failure_new_death (guint64 index, gint rank, pid_t pid, gint wait_status);
-void shm_failure_free (ShmFailure *failure);
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (ShmFailure, shm_failure_free)
-
-/* the wait status of a child that somebody else, or the kernel, has taken */
-#define SHM_WAIT_STATUS_UNKNOWN (-1)
+ShmFailure *shm_failure_new_death (guint64 index, gint rank, const ShmDeath *death);
 
 GVariant *shm_failure_to_variant (const ShmFailure *failure);
 ShmFailure *shm_failure_from_variant (guint64 index, gint rank, GVariant *variant);

@@ -7,6 +7,8 @@
 #include <gio/gio.h>
 #include <sys/types.h>
 
+#include "shm-failure-private.h"
+
 G_BEGIN_DECLS
 
 /* File descriptors that belong to a job of this process, and that no other job's worker may keep.
@@ -27,6 +29,6 @@ gboolean shm_fork_caller_has_threads (void);
 void shm_fork_kill (const ShmChild *child, int number);
 void shm_fork_prove (void);
 void shm_fork_leave (int status) G_GNUC_NORETURN;
-gboolean shm_fork_reap (ShmChild *child, gboolean block, gint *wait_status);
+gboolean shm_fork_reap (ShmChild *child, gboolean block, ShmDeath *death);
 
 G_END_DECLS

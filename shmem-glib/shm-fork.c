@@ -48,7 +48,6 @@
 #endif
 
 #include "shm-debug-private.h"
-#include "shm-failure-private.h"
 #include "shm-i18n-private.h"
 
 static pthread_mutex_t fds_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -381,8 +380,10 @@ shm_fork (ShmChild *child, int keep_event_fd, const int lifeline[2], GError **er
   /* The kernel, or the application, was faster: it is gone and reaped already. */
   if (child->watch < 0 && watch_errno != ESRCH)
     {
+      ShmDeath death;
+
       kill (pid, SIGKILL);
-      shm_fork_reap (child, TRUE, NULL);
+      shm_fork_reap (child, TRUE, &death);
       errno = watch_errno;
       shm_fork_set_errno (error, _ ("A worker cannot be watched"));
       return FALSE;
@@ -404,25 +405,22 @@ shm_fork_kill (const ShmChild *child, int number)
     kill (child->pid, number);
 }
 
-/* TRUE: the child is gone, its watch is closed, and *wait_status tells how, or is
- * SHM_WAIT_STATUS_UNKNOWN if the kernel or somebody else has reaped it. */
+/* TRUE: the child is gone, its watch is closed, and *death tells how. */
 gboolean
-shm_fork_reap (ShmChild *child, gboolean block, gint *wait_status)
+shm_fork_reap (ShmChild *child, gboolean block, ShmDeath *death)
 {
   gint status = 0;
   pid_t pid;
 
   do
-    pid = waitpid (child->pid, &status, block ? 0 : WNOHANG);
+    pid = wait4 (child->pid, &status, block ? 0 : WNOHANG, &death->rusage);
   while (pid < 0 && errno == EINTR);
 
   if (pid == 0)
     return FALSE;
-  if (pid < 0)
-    status = SHM_WAIT_STATUS_UNKNOWN;
+  death->pid = child->pid;
+  death->wait_status = pid < 0 ? SHM_WAIT_STATUS_UNKNOWN : status;
   shm_fork_close_fd (&child->watch);
   child->pid = 0;
-  if (wait_status != NULL)
-    *wait_status = status;
   return TRUE;
 }

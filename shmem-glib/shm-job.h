@@ -48,5 +48,7 @@ SHM_AVAILABLE_IN_1_0
 gboolean shm_job_run_finish (ShmJob *self, GAsyncResult *result, GError **error);
 SHM_AVAILABLE_IN_1_0
 GPtrArray *shm_job_get_results (ShmJob *self);
+SHM_AVAILABLE_IN_1_0
+GPtrArray *shm_job_get_failures (ShmJob *self);
 
 G_END_DECLS

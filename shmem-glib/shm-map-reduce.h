@@ -121,6 +121,34 @@ SHM_AVAILABLE_IN_1_0
 guint64 shm_map_reduce_get_min_length (ShmMapReduce *self);
 SHM_AVAILABLE_IN_1_0
 void shm_map_reduce_set_min_length (ShmMapReduce *self, guint64 min_length);
+SHM_AVAILABLE_IN_1_0
+ShmFailurePolicy shm_map_reduce_get_failure_policy (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+void shm_map_reduce_set_failure_policy (ShmMapReduce *self, ShmFailurePolicy policy);
+SHM_AVAILABLE_IN_1_0
+guint shm_map_reduce_get_max_retries (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+void shm_map_reduce_set_max_retries (ShmMapReduce *self, guint max_retries);
+SHM_AVAILABLE_IN_1_0
+guint shm_map_reduce_get_item_timeout (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+void shm_map_reduce_set_item_timeout (ShmMapReduce *self, guint item_timeout);
+SHM_AVAILABLE_IN_1_0
+guint64 shm_map_reduce_get_max_items_per_worker (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+void shm_map_reduce_set_max_items_per_worker (ShmMapReduce *self, guint64 max_items);
+SHM_AVAILABLE_IN_1_0
+guint64 shm_map_reduce_get_worker_memory (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+void shm_map_reduce_set_worker_memory (ShmMapReduce *self, guint64 n_bytes);
+SHM_AVAILABLE_IN_1_0
+guint shm_map_reduce_get_worker_cpu_time (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+void shm_map_reduce_set_worker_cpu_time (ShmMapReduce *self, guint seconds);
+SHM_AVAILABLE_IN_1_0
+gint shm_map_reduce_get_worker_niceness (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+void shm_map_reduce_set_worker_niceness (ShmMapReduce *self, gint niceness);
 
 SHM_AVAILABLE_IN_1_0
 GPtrArray *shm_map_reduce_map (ShmMapReduce *self,
@@ -168,6 +196,11 @@ SHM_AVAILABLE_IN_1_0
 gint shm_map_reduce_get_rank (ShmMapReduce *self);
 SHM_AVAILABLE_IN_1_0
 void shm_map_reduce_begin_item (ShmMapReduce *self, guint64 index);
+SHM_AVAILABLE_IN_1_0
+void shm_map_reduce_fail_item (ShmMapReduce *self,
+                               const GError *error,
+                               const char *traceback,
+                               GVariant *payload);
 SHM_AVAILABLE_IN_1_0
 gboolean shm_map_reduce_critical_enter (ShmMapReduce *self, GError **error);
 SHM_AVAILABLE_IN_1_0

@@ -277,6 +277,12 @@ shm_schedule_was_claimed (ShmControl *control, guint rank)
   return FALSE;
 }
 
+static gboolean
+shm_schedule_is_owner (const ShmLine *line)
+{
+  return line->state == SHM_LINE_RUNNING || line->state == SHM_LINE_RECYCLED;
+}
+
 /* Reads from the line of a dead worker what it owned. `handed_over` is the end of the last range
  * whose result arrived from it, or 0: the result counts, even if its worker could not say so any
  * more. */
@@ -296,7 +302,7 @@ shm_schedule_resolve (ShmControl *control, guint rank, guint64 handed_over, ShmR
 
       if (shm_load (&orphan->owner) != rank + 1)
         continue;
-      if (line->state != SHM_LINE_RUNNING)
+      if (!shm_schedule_is_owner (line))
         {
           remains->begin = orphan->begin;
           remains->end = orphan->end;
@@ -306,7 +312,7 @@ shm_schedule_resolve (ShmControl *control, guint rank, guint64 handed_over, ShmR
       __atomic_sub_fetch (&control->header->n_orphans, 1, __ATOMIC_SEQ_CST);
     }
 
-  if (line->state == SHM_LINE_RUNNING)
+  if (shm_schedule_is_owner (line))
     {
       guint64 done = line->done;
 

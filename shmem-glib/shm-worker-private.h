@@ -53,6 +53,8 @@ struct _ShmWorker
   ShmWorker *outer; /* whose work function started this one, in the same thread */
   guint64 grain;
   guint64 ordered_item; /* the last one that entered, or SHM_NO_ITEM */
+  guint64 n_items;      /* that it has done */
+  ShmFailure *failure;  /* that the work function has told of, of the item in work */
   gboolean in_ordered;
   gboolean in_critical;
 };
@@ -67,6 +69,10 @@ ShmWorker *shm_worker_swap_current (ShmWorker *worker);
 ShmWorker *shm_worker_find (ShmMapReduce *pool);
 
 gboolean shm_worker_begin_item (ShmWorker *worker, guint64 item);
+void shm_worker_fail_item (ShmWorker *worker,
+                           const GError *error,
+                           const char *traceback,
+                           GVariant *payload);
 gboolean shm_worker_critical_enter (ShmWorker *worker, GError **error);
 void shm_worker_critical_leave (ShmWorker *worker);
 gboolean shm_worker_ordered_enter (ShmWorker *worker, GError **error);

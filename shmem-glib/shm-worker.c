@@ -16,6 +16,7 @@
 #include "shm-worker-private.h"
 
 #include <time.h>
+#include <unistd.h>
 
 #include "shm-error.h"
 #include "shm-i18n-private.h"
@@ -73,6 +74,14 @@ shm_worker_is_stopped (ShmWorker *self)
   return shm_load (&self->control->header->stop) != 0;
 }
 
+/* The caller has given up this worker, which is a process, and kills it. */
+static void
+shm_worker_await_end (void)
+{
+  for (;;)
+    pause ();
+}
+
 static void
 shm_worker_leave_sections (ShmWorker *self)
 {
@@ -88,19 +97,74 @@ shm_worker_leave_sections (ShmWorker *self)
     }
 }
 
-static inline void
-shm_worker_after_call (ShmWorker *self)
+/* The clock of the item in work, where items have a deadline. `item_started` is 0 while no item is in work, or
+ * while the one that is waits for a section. Whether an item has ended in time is decided by one
+ * compare-and-exchange: of the worker to 0, or of the caller to SHM_ITEM_CONDEMNED. */
+static void
+shm_worker_start_clock (ShmWorker *self, gint64 elapsed)
 {
-  if (G_UNLIKELY (self->in_critical || self->in_ordered))
-    shm_worker_leave_sections (self);
+  gint64 expected = self->line->item_started;
+
+  if (expected == SHM_ITEM_CONDEMNED ||
+      !__atomic_compare_exchange_n (&self->line->item_started, &expected,
+                                    g_get_monotonic_time () - elapsed, FALSE, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST))
+    shm_worker_await_end ();
 }
 
-/* FALSE: nothing more is to be begun. */
-static gboolean
-shm_worker_fail (ShmWorker *self, guint64 item, const GError *error)
+static void
+shm_worker_pause_clock (ShmWorker *self, gint64 *elapsed)
 {
-  ShmFailure *failure = shm_failure_new (self->work->base + item, self->rank, error);
+  gint64 started = self->line->item_started;
 
+  *elapsed = g_get_monotonic_time () - started;
+  if (started == SHM_ITEM_CONDEMNED ||
+      !__atomic_compare_exchange_n (&self->line->item_started, &started, 0, FALSE, __ATOMIC_SEQ_CST,
+                                    __ATOMIC_SEQ_CST))
+    shm_worker_await_end ();
+}
+
+/* TRUE: the item took too long, and nobody could kill its worker. */
+static gboolean
+shm_worker_stop_clock (ShmWorker *self)
+{
+  gint64 elapsed;
+
+  shm_worker_pause_clock (self, &elapsed);
+  return elapsed > self->control->header->item_timeout;
+}
+
+/* The item in work begins, or the next one of a range does. */
+static inline void
+shm_worker_begin (ShmWorker *self, guint64 item)
+{
+  if (G_UNLIKELY (self->control->header->item_timeout != 0))
+    shm_worker_start_clock (self, 0);
+  shm_store (&self->line->begun, item + 1);
+}
+
+/* The work function has returned. Takes what it said, in its error or before; NULL if all is well. */
+static ShmFailure *
+shm_worker_end (ShmWorker *self, GError *error)
+{
+  g_autoptr (GError) told = error;
+  ShmFailure *failure = g_steal_pointer (&self->failure);
+
+  if (G_UNLIKELY (self->in_critical || self->in_ordered))
+    shm_worker_leave_sections (self);
+  if (G_UNLIKELY (self->control->header->item_timeout != 0) && shm_worker_stop_clock (self) &&
+      told == NULL && failure == NULL)
+    told = g_error_new_literal (SHM_ERROR, SHM_ERROR_WORKER_TIMEOUT,
+                                _ ("the item took longer than it may"));
+  if (failure == NULL && told != NULL)
+    failure = shm_failure_new (self->work->base + self->line->begun - 1, self->rank, told);
+  return failure;
+}
+
+/* Takes the failure. FALSE: nothing more is to be begun. */
+static gboolean
+shm_worker_fail (ShmWorker *self, guint64 item, ShmFailure *failure)
+{
   if (!self->outlet->failure (self, item, failure))
     return FALSE;
   shm_store (&self->line->done, item + 1);
@@ -112,95 +176,109 @@ shm_worker_fail (ShmWorker *self, guint64 item, const GError *error)
   return TRUE;
 }
 
+/* Whether this worker has done all that it may; it leaves what it owns to the others then. */
+static inline gboolean
+shm_worker_is_spent (ShmWorker *self)
+{
+  guint64 max = self->control->header->max_items_per_worker;
+
+  if (max == 0 || self->n_items < max)
+    return FALSE;
+  shm_store (&self->line->state, SHM_LINE_RECYCLED);
+  return TRUE;
+}
+
 static gboolean
 shm_worker_run_items (ShmWorker *self, guint64 begin, guint64 end)
 {
   const ShmWork *work = self->work;
-  ShmLine *line = self->line;
   guint64 item;
 
   for (item = begin; item < end; item++)
     {
       GError *error = NULL;
+      ShmFailure *failure;
       GVariant *value;
 
-      if (shm_worker_is_stopped (self))
+      if (shm_worker_is_stopped (self) || shm_worker_is_spent (self))
         return FALSE;
-      shm_store (&line->begun, item + 1);
+      shm_worker_begin (self, item);
       value = work->func.map (self->pool, work->base + item, work->user_data, &error);
-      shm_worker_after_call (self);
+      failure = shm_worker_end (self, error);
 
-      if (G_UNLIKELY (error != NULL))
+      self->n_items++;
+      if (G_UNLIKELY (failure != NULL))
         {
-          gboolean go_on = shm_worker_fail (self, item, error);
-
-          g_error_free (error);
           g_clear_pointer (&value, g_variant_unref);
-          if (!go_on)
+          if (!shm_worker_fail (self, item, failure))
             return FALSE;
         }
       else if (value != NULL &&
                !self->outlet->result (self, item, item + 1, g_variant_take_ref (value)))
         return FALSE;
-      shm_store (&line->done, item + 1);
+      shm_store (&self->line->done, item + 1);
     }
   return TRUE;
 }
 
-static gboolean
-shm_worker_call_range (
-    ShmWorker *self, guint64 begin, guint64 end, GVariant **value, GError **error)
+static GVariant *
+shm_worker_call_range (ShmWorker *self, guint64 begin, guint64 end, GError **error)
 {
   const ShmWork *work = self->work;
+  GVariant *value;
 
   if (work->kind == SHM_WORK_RANGE)
     {
-      *value = work->func.range (self->pool, work->base + begin, work->base + end, work->user_data,
-                                 error);
-      if (*value != NULL)
-        *value = g_variant_take_ref (*value);
-      return *error == NULL;
+      value = work->func.range (self->pool, work->base + begin, work->base + end, work->user_data,
+                                error);
+      return value ? g_variant_take_ref (value) : NULL;
     }
 
-  *value = NULL;
-  if (work->func.loop (self->pool, work->base + begin, work->base + end, work->user_data, error))
-    return TRUE;
-  if (*error == NULL)
+  if (!work->func.loop (self->pool, work->base + begin, work->base + end, work->user_data, error) &&
+      *error == NULL && self->failure == NULL)
     g_set_error_literal (error, SHM_ERROR, SHM_ERROR_FAILED,
                          _ ("the work function failed and did not say why"));
-  return FALSE;
+  return NULL;
 }
 
-/* A range that fails in its middle hands over what it has; what comes after the failed item is
- * tried. */
+/* A range that fails in its middle hands over what it has; what comes after the failed item is tried. */
 static gboolean
 shm_worker_run_range (ShmWorker *self, guint64 begin, guint64 end)
 {
   ShmLine *line = self->line;
+  guint64 max = self->control->header->max_items_per_worker;
 
   while (begin < end)
     {
-      g_autoptr (GError) error = NULL;
+      guint64 until = max == 0 || end - begin <= max ? end : begin + max;
       g_autoptr (GVariant) value = NULL;
-      guint64 item;
-      gboolean ok;
+      GError *error = NULL;
+      ShmFailure *failure;
 
-      if (shm_worker_is_stopped (self))
+      if (shm_worker_is_stopped (self) || shm_worker_is_spent (self))
         return FALSE;
-      shm_store (&line->begun, begin + 1);
-      ok = shm_worker_call_range (self, begin, end, &value, &error);
-      shm_worker_after_call (self);
+      shm_worker_begin (self, begin);
+      value = shm_worker_call_range (self, begin, until, &error);
+      failure = shm_worker_end (self, error);
 
-      item = ok ? end : line->begun - 1;
-      if (value != NULL && item > begin &&
-          !self->outlet->result (self, begin, item, g_steal_pointer (&value)))
-        return FALSE;
-      shm_store (&line->done, item);
-      if (ok)
-        break;
-      if (!shm_worker_fail (self, item, error))
-        return FALSE;
-      begin = item + 1;
+      if (failure != NULL)
+        until = line->begun - 1;
+      if (value != NULL && until > begin &&
+          !self->outlet->result (self, begin, until, g_steal_pointer (&value)))
+        {
+          g_clear_pointer (&failure, shm_failure_unref);
+          return FALSE;
+        }
+      shm_store (&line->done, until);
+      self->n_items += until - begin;
+      begin = until;
+      if (failure != NULL)
+        {
+          if (!shm_worker_fail (self, begin, failure))
+            return FALSE;
+          self->n_items++;
+          begin++;
+        }
     }
   return TRUE;
 }
@@ -248,8 +326,21 @@ shm_worker_begin_item (ShmWorker *self, guint64 item)
 
   if (self->work->kind == SHM_WORK_MAP || item + 1 < line->begun || item >= line->end)
     return FALSE;
-  shm_store (&line->begun, item + 1);
+  shm_worker_begin (self, item);
   return TRUE;
+}
+
+/* The item in work fails with more than an error can say. */
+void
+shm_worker_fail_item (ShmWorker *self,
+                      const GError *error,
+                      const char *traceback,
+                      GVariant *payload)
+{
+  g_clear_pointer (&self->failure, shm_failure_unref);
+  self->failure = shm_failure_new (self->work->base + self->line->begun - 1, self->rank, error);
+  self->failure->traceback = g_strdup (traceback);
+  self->failure->payload = payload ? g_variant_ref_sink (payload) : NULL;
 }
 
 static gboolean
@@ -259,10 +350,27 @@ shm_worker_set_stopped (GError **error)
   return FALSE;
 }
 
+/* What an item waits for a section is not its own time. */
+static inline void
+shm_worker_wait_begin (ShmWorker *self, gint64 *elapsed)
+{
+  if (self->control->header->item_timeout != 0)
+    shm_worker_pause_clock (self, elapsed);
+}
+
+static inline void
+shm_worker_wait_end (ShmWorker *self, gint64 elapsed)
+{
+  if (self->control->header->item_timeout != 0)
+    shm_worker_start_clock (self, elapsed);
+}
+
 gboolean
 shm_worker_critical_enter (ShmWorker *self, GError **error)
 {
   ShmControlHeader *header = self->control->header;
+  gint64 elapsed = 0;
+  gboolean entered;
 
   if (self->in_critical)
     {
@@ -270,7 +378,10 @@ shm_worker_critical_enter (ShmWorker *self, GError **error)
                            _ ("the critical section was entered twice"));
       return FALSE;
     }
-  if (!shm_lock_acquire (&header->critical, self->rank + 1, header->spin, &header->stop))
+  shm_worker_wait_begin (self, &elapsed);
+  entered = shm_lock_acquire (&header->critical, self->rank + 1, header->spin, &header->stop);
+  shm_worker_wait_end (self, elapsed);
+  if (!entered)
     return shm_worker_set_stopped (error);
   self->in_critical = TRUE;
   return TRUE;
@@ -289,6 +400,8 @@ gboolean
 shm_worker_ordered_enter (ShmWorker *self, GError **error)
 {
   guint64 item = self->line->begun - 1;
+  gint64 elapsed = 0;
+  gboolean entered;
 
   if (self->ordered_item == item)
     {
@@ -296,7 +409,10 @@ shm_worker_ordered_enter (ShmWorker *self, GError **error)
                            _ ("the ordered section was entered twice by one item"));
       return FALSE;
     }
-  if (!shm_schedule_enter_turn (self->control, self->rank))
+  shm_worker_wait_begin (self, &elapsed);
+  entered = shm_schedule_enter_turn (self->control, self->rank);
+  shm_worker_wait_end (self, elapsed);
+  if (!entered)
     return shm_worker_set_stopped (error);
   self->ordered_item = item;
   self->in_ordered = TRUE;

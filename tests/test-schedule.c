@@ -25,7 +25,9 @@
 static ShmControl *
 new_control (guint n_workers, guint64 n_items, ShmSchedule schedule, guint64 chunk_size)
 {
-  ShmControlSettings settings = { n_items, chunk_size, n_workers, schedule, FALSE, FALSE, FALSE };
+  ShmControlSettings settings = {
+    .n_items = n_items, .chunk_size = chunk_size, .n_workers = n_workers, .schedule = schedule
+  };
   g_autoptr (GError) error = NULL;
   ShmControl *control = shm_control_new (&settings, &error);
 

@@ -24,7 +24,9 @@ typedef struct
 static void
 pipe_init (Pipe *pipe)
 {
-  ShmControlSettings settings = { N_ITEMS, 0, 1, SHM_SCHEDULE_DYNAMIC, FALSE, TRUE, TRUE };
+  ShmControlSettings settings = {
+    .n_items = N_ITEMS, .n_workers = 1, .with_rings = TRUE, .with_wakeups = TRUE
+  };
 
   memset (pipe, 0, sizeof *pipe);
   pipe->control = shm_control_new (&settings, NULL);

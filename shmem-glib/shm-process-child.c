@@ -1,0 +1,111 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* The life of a forked worker, from the fork to its _exit (). It writes its own line and its own ring of the
+ * control block, and never returns.
+ */
+
+#include "config.h"
+
+#include "shm-process-child-private.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "shm-fork-private.h"
+#include "shm-wire-private.h"
+
+static gboolean
+shm_process_child_result (ShmWorker *worker, guint64 begin, guint64 end, GVariant *value)
+{
+  gboolean ok = shm_wire_write (worker->outlet_data, SHM_FRAME_RESULT, begin, end, value);
+
+  g_variant_unref (value);
+  return ok;
+}
+
+static gboolean
+shm_process_child_failure (ShmWorker *worker, guint64 item, ShmFailure *failure)
+{
+  g_autoptr (GVariant) value = shm_failure_to_variant (failure);
+  gboolean ok = shm_wire_write (worker->outlet_data, SHM_FRAME_FAILURE, item, item + 1, value);
+
+  shm_failure_unref (failure);
+  shm_control_notify (worker->control, TRUE);
+  return ok;
+}
+
+static const ShmOutlet child_outlet = {
+  .result = shm_process_child_result,
+  .failure = shm_process_child_failure,
+};
+
+/* Bytes of address space in use. */
+static guint64
+shm_process_child_get_address_space (void)
+{
+  g_autofree char *statm = NULL;
+
+  if (!g_file_get_contents ("/proc/self/statm", &statm, NULL, NULL))
+    return 0;
+  return g_ascii_strtoull (statm, NULL, 10) * sysconf (_SC_PAGESIZE);
+}
+
+/* None of this can fail but where the process may have even less already. */
+static void
+shm_process_child_limit (const ShmWorkerLimits *limits)
+{
+  struct rlimit limit;
+
+  if (limits->memory != 0)
+    {
+      limit.rlim_cur = limit.rlim_max = shm_process_child_get_address_space () + limits->memory;
+      setrlimit (RLIMIT_AS, &limit);
+    }
+  if (limits->cpu_time != 0)
+    {
+      /* The first limit sends SIGXCPU, the second one SIGKILL. */
+      limit.rlim_cur = limits->cpu_time;
+      limit.rlim_max = limits->cpu_time + 1;
+      setrlimit (RLIMIT_CPU, &limit);
+    }
+  if (limits->niceness != 0)
+    setpriority (PRIO_PROCESS, 0, getpriority (PRIO_PROCESS, 0) + limits->niceness);
+}
+
+void
+shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
+{
+  ShmLine *line = &backend->control->lines[rank];
+  GMainContext *context = g_main_context_new ();
+  guint32 expected = SHM_LINE_STARTING;
+  ShmRingWriter writer;
+  ShmWorker worker = {
+    .control = backend->control,
+    .rank = rank,
+    .pool = backend->setup.pool,
+    .work = backend->setup.work,
+    .outlet = &child_outlet,
+    .outlet_data = &writer,
+  };
+
+  g_main_context_push_thread_default (context);
+  if (prove)
+    shm_fork_prove ();
+  /* All children have inherited the same state. */
+  g_random_set_seed ((guint32) g_get_monotonic_time () ^ (guint32) getpid () * 2654435761u);
+  shm_process_child_limit (&backend->setup.limits);
+  if (!__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_READY, FALSE,
+                                    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+    shm_fork_leave (EXIT_FAILURE);
+
+  shm_ring_writer_init (&writer, backend->control, rank);
+  shm_worker_init (&worker);
+  shm_worker_run (&worker);
+  if (line->state != SHM_LINE_RECYCLED)
+    shm_store (&line->state, SHM_LINE_FINISHED);
+  shm_fork_leave (EXIT_SUCCESS);
+}

@@ -54,7 +54,8 @@ typedef struct
   gint64 started;      /* monotonic time, µs */
   gint64 prove_by;     /* 0: it has proved itself */
   guint n_starts;
-  gboolean timed_out; /* its item did, and it is being killed */
+  gboolean timed_out;    /* its item did, and it is being killed */
+  gboolean seen_stopped; /* with no item whose time runs, at the last look */
 } ShmSlot;
 
 typedef struct
@@ -114,6 +115,7 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
   shm_ring_reset (shm_control_get_ring (control, rank));
   slot->handed_over = 0;
   slot->timed_out = FALSE;
+  slot->seen_stopped = FALSE;
   shm_store (&control->lines[rank].state, SHM_LINE_STARTING);
   if (!shm_fork (&slot->child, control->header->event_fd, self->lifeline, error))
     {
@@ -418,18 +420,27 @@ shm_process_reap (ShmProcess *self)
   return any;
 }
 
-/* Whether a child only waits for a processor, which is not its fault. */
-static gboolean
-shm_process_is_runnable (pid_t pid)
+/* The state of a child as ps shows it, or 0 if it cannot be told. */
+static char
+shm_process_get_state (const ShmSlot *slot)
 {
-  g_autofree char *path = g_strdup_printf ("/proc/%d/stat", (int) pid);
+  g_autofree char *path = g_strdup_printf ("/proc/%d/stat", (int) slot->child.pid);
   g_autofree char *stat = NULL;
-  const char *state;
+  const char *end;
 
   if (!g_file_get_contents (path, &stat, NULL, NULL))
-    return FALSE;
-  state = strrchr (stat, ')');
-  return state != NULL && (state[2] == 'R' || state[2] == 'D');
+    return 0;
+  end = strrchr (stat, ')');
+  return end != NULL && end[1] == ' ' ? end[2] : 0;
+}
+
+/* Whether a child only waits for a processor, which is not its fault. */
+static gboolean
+shm_process_is_runnable (const ShmSlot *slot)
+{
+  char state = shm_process_get_state (slot);
+
+  return state == 'R' || state == 'D';
 }
 
 static void
@@ -445,7 +456,7 @@ shm_process_check_proof (ShmProcess *self, guint rank, gint64 now)
     slot->prove_by = 0;
   else if (now >= slot->prove_by)
     {
-      if (now < slot->started + PROVE_TIME_MAX && shm_process_is_runnable (slot->child.pid))
+      if (now < slot->started + PROVE_TIME_MAX && shm_process_is_runnable (slot))
         slot->prove_by = now + PROVE_TIME;
       else if (__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_CONDEMNED, FALSE,
                                             __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
@@ -466,14 +477,22 @@ shm_process_check_deadline (ShmProcess *self, guint rank, gint64 now)
   ShmLine *line = &self->parent.control->lines[rank];
   gint64 started = shm_load (&line->item_started);
 
-  if (slot->child.pid == 0 || started <= 0 || now < shm_process_get_deadline (self, rank, now))
+  if (slot->child.pid == 0 || slot->timed_out || self->parent.setup.settings.item_timeout == 0)
     return;
-  if (__atomic_compare_exchange_n (&line->item_started, &started, SHM_ITEM_CONDEMNED, FALSE,
-                                   __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+  if (started <= 0)
     {
-      slot->timed_out = TRUE;
-      shm_fork_kill (&slot->child, SIGKILL);
+      /* Between two items no time runs; but if it is stopped there for a whole time, nobody will go on. */
+      gboolean stopped = shm_process_get_state (slot) == 'T';
+
+      slot->timed_out = stopped && slot->seen_stopped;
+      slot->seen_stopped = stopped;
     }
+  else if (now >= started + self->parent.setup.settings.item_timeout)
+    slot->timed_out =
+        __atomic_compare_exchange_n (&line->item_started, &started, SHM_ITEM_CONDEMNED, FALSE,
+                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+  if (slot->timed_out)
+    shm_fork_kill (&slot->child, SIGKILL);
 }
 
 static void

@@ -7,10 +7,11 @@
  * A slot for each rank: empty, or a child. Its line in the control block tells what the child is
  * doing; the caller reads it once the child is gone, and only then may write it.
  *
- *     empty → STARTING → READY ⇄ CLAIMING → RUNNING … → FINISHED or RECYCLED → gone → empty
- *                ↓ (not proved in time: CONDEMNED, killed, gone) → empty
+ *     empty → FORKED → STARTING → READY ⇄ CLAIMING → RUNNING … → FINISHED or RECYCLED → gone → empty
+ *                         ↓ (not proved in time: CONDEMNED, killed, gone) → empty
  *
- * STARTING is left by one compare-and-exchange, of the child to READY or of the caller to
+ * FORKED is left when the caller can watch the child: one that cannot be watched is killed at once, and has
+ * done nothing. STARTING is left by one compare-and-exchange, of the child to READY or of the caller to
  * CONDEMNED, so a child that the caller gives up never claims anything. Whenever a child is gone,
  * whichever way, first its ring is drained, then its line is read, then what it had claimed and not
  * done becomes orphans, then the slot is emptied; after that, slots with work left get a new child.
@@ -116,7 +117,7 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
   slot->handed_over = 0;
   slot->timed_out = FALSE;
   slot->seen_stopped = FALSE;
-  shm_store (&control->lines[rank].state, SHM_LINE_STARTING);
+  shm_store (&control->lines[rank].state, SHM_LINE_FORKED);
   if (!shm_fork (&slot->child, control->header->event_fd, self->lifeline, error))
     {
       shm_store (&control->lines[rank].state, SHM_LINE_EMPTY);
@@ -125,6 +126,8 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
   if (slot->child.pid == 0)
     shm_process_child_main (&self->parent, rank, prove);
 
+  __atomic_store_n (&control->lines[rank].state, SHM_LINE_STARTING, __ATOMIC_SEQ_CST);
+  shm_futex_wake (&control->lines[rank].state, 1);
   if (slot->child.watch >= 0)
     slot->tag = g_source_add_unix_fd (self->source, slot->child.watch, G_IO_IN | G_IO_HUP);
   slot->started = g_get_monotonic_time ();
@@ -375,7 +378,7 @@ shm_process_gone (ShmProcess *self, guint rank, ShmDeath *death)
   ShmControl *control = backend->control;
   ShmSlot *slot = &self->slots[rank];
   ShmLine *line = &control->lines[rank];
-  gboolean proved = line->state != SHM_LINE_STARTING && line->state != SHM_LINE_CONDEMNED;
+  gboolean proved = line->state > SHM_LINE_CONDEMNED;
 
   if (slot->tag != NULL)
     g_source_remove_unix_fd (self->source, g_steal_pointer (&slot->tag));

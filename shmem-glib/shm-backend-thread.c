@@ -8,11 +8,16 @@
  * queue, signals it.
  *
  * Threads cannot be killed: a stopped job has finished when each thread has finished its item.
+ *
+ * The queue's lock is one of pthreads, and not GLib's: thread sanitizer knows pthreads by itself,
+ * but sees nothing of what a GMutex does inside of GLib, and would take every parcel for a race.
  */
 
 #include "config.h"
 
 #include "shm-backend-private.h"
+
+#include <pthread.h>
 
 #include "shm-schedule-private.h"
 
@@ -29,9 +34,9 @@ typedef struct
 typedef struct
 {
   ShmWorker worker;
-  GThread *thread; /* NULL: not started, or joined */
-  GMutex mutex;    /* guards what follows */
-  GCond room;
+  GThread *thread;       /* NULL: not started, or joined */
+  pthread_mutex_t mutex; /* guards what follows */
+  pthread_cond_t room;
   GArray *parcels;
 } ShmThread;
 
@@ -51,12 +56,12 @@ shm_thread_put (ShmWorker *worker, ShmParcel parcel)
   guint32 *stop = &worker->control->header->stop;
   guint length;
 
-  g_mutex_lock (&self->mutex);
+  pthread_mutex_lock (&self->mutex);
   while (self->parcels->len >= MAX_QUEUE && !shm_load (stop))
-    g_cond_wait (&self->room, &self->mutex);
+    pthread_cond_wait (&self->room, &self->mutex);
   g_array_append_val (self->parcels, parcel);
   length = self->parcels->len;
-  g_mutex_unlock (&self->mutex);
+  pthread_mutex_unlock (&self->mutex);
 
   shm_control_notify (worker->control, parcel.failure != NULL || length >= MAX_QUEUE / 2);
   return !shm_load (stop);
@@ -105,9 +110,9 @@ shm_threads_pending (ShmBackend *backend, gboolean urgent)
         continue;
       if (shm_load (&thread->worker.line->state) == SHM_LINE_FINISHED)
         return TRUE;
-      g_mutex_lock (&thread->mutex);
+      pthread_mutex_lock (&thread->mutex);
       length = thread->parcels->len;
-      g_mutex_unlock (&thread->mutex);
+      pthread_mutex_unlock (&thread->mutex);
       if (length > (urgent ? MAX_QUEUE / 2 : 0))
         return TRUE;
     }
@@ -126,9 +131,9 @@ shm_threads_stop (ShmBackend *backend)
   shm_control_stop (backend->control);
   for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
     {
-      g_mutex_lock (&self->threads[rank].mutex);
-      g_cond_broadcast (&self->threads[rank].room);
-      g_mutex_unlock (&self->threads[rank].mutex);
+      pthread_mutex_lock (&self->threads[rank].mutex);
+      pthread_cond_broadcast (&self->threads[rank].room);
+      pthread_mutex_unlock (&self->threads[rank].mutex);
     }
   if (self->n_running == 0)
     g_source_set_ready_time (self->source, 0);
@@ -156,16 +161,16 @@ shm_threads_drain (ShmThreads *self, ShmThread *thread)
   g_autoptr (GArray) parcels = g_array_new (FALSE, FALSE, sizeof (ShmParcel));
   guint i;
 
-  g_mutex_lock (&thread->mutex);
+  pthread_mutex_lock (&thread->mutex);
   if (thread->parcels->len > 0)
     {
       GArray *full = thread->parcels;
 
       thread->parcels = parcels;
       parcels = full;
-      g_cond_broadcast (&thread->room);
+      pthread_cond_broadcast (&thread->room);
     }
-  g_mutex_unlock (&thread->mutex);
+  pthread_mutex_unlock (&thread->mutex);
 
   for (i = 0; i < parcels->len; i++)
     shm_threads_deliver (self, &g_array_index (parcels, ShmParcel, i));
@@ -209,8 +214,8 @@ shm_threads_free (ShmBackend *backend)
     {
       ShmThread *thread = &self->threads[rank];
 
-      g_mutex_clear (&thread->mutex);
-      g_cond_clear (&thread->room);
+      pthread_mutex_destroy (&thread->mutex);
+      pthread_cond_destroy (&thread->room);
       g_array_unref (thread->parcels);
     }
   g_free (self->threads);
@@ -226,8 +231,8 @@ shm_threads_init_thread (ShmThreads *self, guint rank)
   ShmBackend *backend = &self->parent;
   ShmThread *thread = &self->threads[rank];
 
-  g_mutex_init (&thread->mutex);
-  g_cond_init (&thread->room);
+  pthread_mutex_init (&thread->mutex, NULL);
+  pthread_cond_init (&thread->room, NULL);
   thread->parcels = g_array_new (FALSE, FALSE, sizeof (ShmParcel));
   thread->worker = (ShmWorker){
     .control = backend->control,

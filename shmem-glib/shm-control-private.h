@@ -18,7 +18,8 @@ G_BEGIN_DECLS
 typedef enum
 {
   SHM_LINE_EMPTY,     /* no worker */
-  SHM_LINE_STARTING,  /* forked, and has not proved itself */
+  SHM_LINE_FORKED,    /* waits until the caller can watch it */
+  SHM_LINE_STARTING,  /* has not proved itself */
   SHM_LINE_CONDEMNED, /* did not prove itself in time; the caller is killing it */
   SHM_LINE_READY,     /* owns no range */
   SHM_LINE_CLAIMING,  /* is about to own begin … end, or just does */

@@ -357,7 +357,7 @@ shm_fork (ShmChild *child, int keep_event_fd, const int lifeline[2], GError **er
       shm_fork_enter_child (keep_event_fd, lifeline, ends[1], caller, main_thread);
       return TRUE;
     }
-  child->pid = pid;
+  child->pid = MAX (pid, 0);
   child->watch = ends[0];
   if (pid > 0 && have_pidfd)
     {

@@ -464,6 +464,8 @@ shm_process_check_proof (ShmProcess *self, guint rank, gint64 now)
       else if (__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_CONDEMNED, FALSE,
                                             __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
         {
+          g_debug ("Worker %u (process %d) inherited a held lock and is replaced", rank,
+                   (int) slot->child.pid);
           shm_fork_kill (&slot->child, SIGKILL);
           slot->prove_by = 0;
         }

@@ -38,12 +38,15 @@
 #include "shm-schedule-private.h"
 #include "shm-wire-private.h"
 
-#define PROVE_TIME G_USEC_PER_SEC            /* for a child to prove itself */
-#define PROVE_TIME_MAX (60 * G_USEC_PER_SEC) /* the same, if it waits for a processor */
-#define GRACE_TIME (G_USEC_PER_SEC / 2)      /* between SIGTERM and SIGKILL */
-#define MAX_STARTS 32                        /* of one slot, in a row, with no proof */
-#define MAX_IDLE_DEATHS 64                   /* in a row, with no item done in between */
-#define DISPATCH_TIME 8000                   /* µs, after which other sources get their turn */
+#define PROVE_TIME G_USEC_PER_SEC             /* for a child to prove itself */
+#define PROVE_TIME_MAX (60 * G_USEC_PER_SEC)  /* the same, if it waits for a processor */
+#define GRACE_TIME (G_USEC_PER_SEC / 2)       /* between SIGTERM and SIGKILL */
+#define MAX_STARTS 32                         /* of one slot, in a row, with no proof */
+#define MAX_IDLE_DEATHS 64                    /* in a row, with no item done in between */
+#define FORK_AGAIN_TIME (G_USEC_PER_SEC / 20) /* after a fork that failed */
+#define MAX_FORK_FAILURES 20         /* in a row, while workers may wait for the one missing */
+#define NO_PIDFD_TIME G_USEC_PER_SEC /* for a child whose watch another process has inherited */
+#define DISPATCH_TIME 8000           /* µs, after which other sources get their turn */
 
 typedef struct
 {
@@ -67,6 +70,9 @@ typedef struct
   ShmSlot *slots;
   guint n_children;
   guint n_idle_deaths;
+  guint n_fork_failures; /* in a row */
+  gint64 fork_again_at;  /* 0: there is no need */
+  guint next_rank;       /* where the next look begins */
   gboolean stopping;
   gboolean warned;
   guint64 n_oom_kills; /* in our control group, as last seen */
@@ -93,6 +99,11 @@ shm_process_set_timer (ShmProcess *self)
   gint64 now = g_get_monotonic_time ();
   guint rank;
 
+  if (!self->stopping && self->fork_again_at != 0)
+    first = self->fork_again_at;
+  if (!shm_fork_have_pidfd () && self->n_children > 0)
+    first = MIN (first, now + NO_PIDFD_TIME);
+
   for (rank = 0; rank < self->parent.setup.settings.n_workers && !self->stopping; rank++)
     {
       ShmSlot *slot = &self->slots[rank];
@@ -115,6 +126,7 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
 
   shm_ring_reset (shm_control_get_ring (control, rank));
   slot->handed_over = 0;
+  g_clear_error (&slot->damage);
   slot->timed_out = FALSE;
   slot->seen_stopped = FALSE;
   shm_store (&control->lines[rank].state, SHM_LINE_FORKED);
@@ -181,34 +193,52 @@ shm_process_report_error (ShmProcess *self, guint64 item, guint rank, const GErr
   shm_process_report (self, shm_failure_new (index, rank, error));
 }
 
+/* A fork has failed, and there is work for its slot. It is tried again soon; meanwhile the others do what they
+ * can, and if they sleep in ordered sections, they may wait for what nobody does. */
+static void
+shm_process_fork_failed (ShmProcess *self, guint rank, const GError *error)
+{
+  ShmBackend *backend = &self->parent;
+
+  self->n_fork_failures++;
+  self->fork_again_at = g_get_monotonic_time () + FORK_AGAIN_TIME;
+  if (self->n_children == 0 || (self->n_fork_failures > MAX_FORK_FAILURES &&
+                                shm_load (&backend->control->header->n_turn_waiters) > 0))
+    {
+      g_autoptr (GError) no_workers = g_error_new (
+          SHM_ERROR, SHM_ERROR_NO_WORKERS, _ ("No worker can be started: %s"), error->message);
+
+      shm_process_report_error (self, SHM_NO_ITEM, rank, no_workers);
+    }
+  else if (!self->warned)
+    {
+      self->warned = TRUE;
+      g_message (_ ("Running with %u of %u workers: %s"), self->n_children,
+                 backend->setup.settings.n_workers, error->message);
+    }
+}
+
 /* Gives empty slots that have work a child. */
 static void
 shm_process_fill (ShmProcess *self)
 {
   ShmBackend *backend = &self->parent;
-  g_autoptr (GError) error = NULL;
-  guint n_workers = backend->setup.settings.n_workers;
   guint rank;
 
-  for (rank = 0; rank < n_workers && error == NULL; rank++)
+  self->fork_again_at = 0;
+  for (rank = 0; rank < backend->setup.settings.n_workers && !self->stopping; rank++)
     {
-      if (self->slots[rank].child.pid != 0 || !shm_schedule_has_more (backend->control, rank) ||
-          shm_process_launch (self, rank, &error))
-        continue;
-      /* Those that sleep in ordered sections may wait for what nobody can do. */
-      if (self->n_children == 0 || shm_load (&backend->control->header->n_turn_waiters) > 0)
-        {
-          g_autoptr (GError) no_workers = g_error_new (
-              SHM_ERROR, SHM_ERROR_NO_WORKERS, _ ("No worker can be started: %s"), error->message);
+      g_autoptr (GError) error = NULL;
 
-          shm_process_report_error (self, SHM_NO_ITEM, rank, no_workers);
-        }
-      else if (!self->warned)
+      if (self->slots[rank].child.pid != 0 || !shm_schedule_has_more (backend->control, rank))
+        continue;
+      if (shm_process_launch (self, rank, &error))
         {
-          self->warned = TRUE;
-          g_message (_ ("Running with %u of %u workers: %s"), self->n_children, n_workers,
-                     error->message);
+          self->n_fork_failures = 0;
+          continue;
         }
+      shm_process_fork_failed (self, rank, error);
+      break;
     }
 }
 
@@ -260,6 +290,13 @@ shm_process_drain (ShmProcess *self, guint rank, gint64 until)
           shm_fork_kill (&slot->child, SIGKILL);
           return TRUE;
         case SHM_WIRE_BAD_VALUE:
+          /* Of a range nobody can tell which items are lost with it. */
+          if (frame.end - frame.begin > 1)
+            {
+              slot->damage = g_steal_pointer (&error);
+              shm_fork_kill (&slot->child, SIGKILL);
+              return TRUE;
+            }
           slot->handed_over = frame.end;
           if (!self->stopping)
             shm_process_report_error (self, frame.begin, rank, error);
@@ -267,10 +304,9 @@ shm_process_drain (ShmProcess *self, guint rank, gint64 until)
         case SHM_WIRE_FRAME:
         default:
           slot->handed_over = frame.end;
-          self->n_idle_deaths = 0;
           shm_process_deliver (self, rank, &frame);
         }
-      if ((++count & 63) == 0 && g_get_monotonic_time () >= until)
+      if ((++count & 7) == 0 && g_get_monotonic_time () >= until)
         return FALSE;
     }
   return TRUE;
@@ -300,7 +336,7 @@ shm_process_pending (ShmBackend *backend, gboolean urgent)
 /* What a dead worker owned goes back to the others, but for an item that is to blame and left out.
  */
 static void
-shm_process_orphan (ShmProcess *self, const ShmRemains *remains, ShmVerdict verdict)
+shm_process_orphan (ShmProcess *self, guint rank, const ShmRemains *remains, ShmVerdict verdict)
 {
   ShmControl *control = self->parent.control;
   gboolean ok = TRUE;
@@ -317,8 +353,13 @@ shm_process_orphan (ShmProcess *self, const ShmRemains *remains, ShmVerdict verd
       if (remains->item + 1 < remains->end)
         ok = shm_schedule_add_orphan (control, remains->item + 1, remains->end) && ok;
     }
-  /* Each worker owns one range at a time, and orphans are claimed first. */
-  g_assert (ok);
+  if (!ok)
+    {
+      g_autoptr (GError) error =
+          g_error_new_literal (SHM_ERROR, SHM_ERROR_FAILED, _ ("Too many workers have died"));
+
+      shm_process_report_error (self, SHM_NO_ITEM, rank, error);
+    }
 }
 
 /* Whether the kernel has killed something in our control group since the last look. */
@@ -338,37 +379,34 @@ shm_process_bury (ShmProcess *self, guint rank, ShmDeath *death)
 {
   ShmBackend *backend = &self->parent;
   ShmSlot *slot = &self->slots[rank];
-  g_autoptr (GError) damage = g_steal_pointer (&slot->damage);
   ShmVerdict verdict = SHM_VERDICT_RETRY;
   ShmRemains remains;
 
   shm_schedule_resolve (backend->control, rank, slot->handed_over, &remains);
   if (backend->control->lines[rank].state == SHM_LINE_RECYCLED)
     remains.item = SHM_NO_ITEM;
-  else if (damage != NULL || remains.item != SHM_NO_ITEM || ++self->n_idle_deaths > MAX_IDLE_DEATHS)
+  else if (remains.item != SHM_NO_ITEM || ++self->n_idle_deaths > MAX_IDLE_DEATHS)
     {
       guint64 index =
           remains.item == SHM_NO_ITEM ? SHM_NO_ITEM : backend->setup.work->base + remains.item;
-      ShmFailure *failure;
 
-      if (damage != NULL)
-        {
-          failure = shm_failure_new (index, rank, damage);
-          failure->pid = death->pid;
-        }
-      else
-        {
-          death->timed_out = slot->timed_out;
-          death->oom = death->wait_status == SIGKILL && shm_process_look_for_oom (self);
-          failure = shm_failure_new_death (index, rank, death);
-        }
-      verdict = shm_process_report (self, failure);
-      /* With no item to leave out there is nothing but to go on, or not. */
-      if (verdict == SHM_VERDICT_SKIP && remains.item == SHM_NO_ITEM)
-        verdict = SHM_VERDICT_RETRY;
+      death->timed_out = slot->timed_out;
+      death->oom = death->wait_status == SIGKILL && shm_process_look_for_oom (self);
+      verdict = shm_process_report (self, shm_failure_new_death (index, rank, death));
     }
   if (verdict != SHM_VERDICT_STOP)
-    shm_process_orphan (self, &remains, verdict);
+    shm_process_orphan (self, rank, &remains, verdict);
+}
+
+/* What a worker sent made no sense: results that it had sent behind that are lost, and which ones cannot be told.
+ * So the job ends, whatever its policy. */
+static void
+shm_process_report_damage (ShmProcess *self, guint rank, const ShmDeath *death)
+{
+  ShmFailure *failure = shm_failure_new (SHM_NO_ITEM, rank, self->slots[rank].damage);
+
+  failure->pid = death->pid;
+  shm_process_report (self, failure);
 }
 
 static void
@@ -385,13 +423,18 @@ shm_process_gone (ShmProcess *self, guint rank, ShmDeath *death)
   self->n_children--;
   shm_process_drain (self, rank, G_MAXINT64);
   shm_wire_reader_clear (&slot->reader);
+  shm_ring_reset (shm_control_get_ring (control, rank));
 
   if (!self->stopping)
     {
       if (proved)
         {
           slot->n_starts = 0;
-          if (line->state != SHM_LINE_FINISHED || slot->damage != NULL)
+          if (line->n_done > 0)
+            self->n_idle_deaths = 0;
+          if (slot->damage != NULL)
+            shm_process_report_damage (self, rank, death);
+          else if (line->state != SHM_LINE_FINISHED)
             shm_process_bury (self, rank, death);
         }
       else if (slot->n_starts >= MAX_STARTS)
@@ -414,7 +457,8 @@ shm_process_reap (ShmProcess *self)
       ShmDeath death = { .pid = slot->child.pid };
 
       if (death.pid == 0 ||
-          (slot->tag != NULL && !g_source_query_unix_fd (self->source, slot->tag)) ||
+          (slot->tag != NULL && shm_fork_have_pidfd () &&
+           !g_source_query_unix_fd (self->source, slot->tag)) ||
           !shm_fork_reap (&slot->child, FALSE, &death))
         continue;
       shm_process_gone (self, rank, &death);
@@ -523,6 +567,8 @@ shm_process_check_timers (ShmProcess *self)
         shm_process_check_proof (self, rank, now);
         shm_process_check_deadline (self, rank, now);
       }
+  if (!self->stopping && self->fork_again_at != 0 && now >= self->fork_again_at)
+    shm_process_fill (self);
   shm_process_set_timer (self);
 }
 
@@ -531,11 +577,18 @@ shm_process_dispatch (ShmBackend *backend)
 {
   ShmProcess *self = (ShmProcess *) backend;
   gint64 until = g_get_monotonic_time () + DISPATCH_TIME;
-  guint rank;
+  guint n_workers = backend->setup.settings.n_workers;
+  guint i;
 
-  for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
-    if (!shm_process_drain (self, rank, until))
-      break;
+  /* One that has much to say must not keep the others from being heard. */
+  for (i = 0; i < n_workers; i++)
+    {
+      guint rank = self->next_rank;
+
+      self->next_rank = (rank + 1) % n_workers;
+      if (!shm_process_drain (self, rank, until))
+        break;
+    }
 
   if (shm_process_reap (self) && !self->stopping)
     {
@@ -555,6 +608,7 @@ static void
 shm_process_free (ShmBackend *backend)
 {
   ShmProcess *self = (ShmProcess *) backend;
+  guint rank;
 
   g_assert (self->n_children == 0);
   if (self->source != NULL)
@@ -565,6 +619,11 @@ shm_process_free (ShmBackend *backend)
   shm_fork_close_fd (&self->lifeline[0]);
   shm_fork_close_fd (&self->lifeline[1]);
   g_clear_pointer (&backend->control, shm_control_free);
+  for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
+    {
+      shm_wire_reader_clear (&self->slots[rank].reader);
+      g_clear_error (&self->slots[rank].damage);
+    }
   g_free (self->slots);
   g_free (self);
 }

@@ -13,6 +13,7 @@ G_BEGIN_DECLS
 
 #define SHM_CONTROL_MAX_WORKERS 4096
 #define SHM_CONTROL_MAX_ITEMS ((G_GUINT64_CONSTANT (1) << 48) - 1)
+#define SHM_CONTROL_ORPHANS 65536
 #define SHM_NO_ITEM G_MAXUINT64
 
 typedef enum
@@ -53,6 +54,7 @@ typedef struct
   guint32 turn_waiting; /* counted in n_turn_waiters */
   /* on a cache line of its own, since the others write it */
   guint32 turn_wake __attribute__ ((aligned (SHM_CACHE_LINE)));
+  guint64 n_done; /* items that this worker has done, in all its ranges */
 } __attribute__ ((aligned (SHM_CACHE_LINE))) ShmLine;
 
 /* A range that lost its worker. `owner` says whose it is. */
@@ -72,7 +74,6 @@ typedef struct
   guint64 chunk_size;
   guint32 n_workers;
   guint32 schedule;
-  guint32 n_orphan_slots;
   guint32 spin;
   gint event_fd;
   gboolean stop_at_failure;
@@ -81,6 +82,8 @@ typedef struct
   /* read often, written seldom */
   guint32 stop;         /* nobody may begin another item; sleepers go home */
   guint32 n_orphans;    /* never too low; a death can leave it too high */
+  guint32 orphans_used; /* slots from this one on have never been used */
+  guint32 n_hand_overs; /* counts moves of ranges between lines and slots */
   guint32 ordered_used; /* chunks of automatic size hold one item from here on */
   /* next item << 16 | rank + 1 of the last claimer */
   guint64 next __attribute__ ((aligned (SHM_CACHE_LINE)));

@@ -43,11 +43,10 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
 {
   g_autofree ShmControl *self = g_new0 (ShmControl, 1);
   gsize n = settings->n_workers;
-  gsize n_orphans = 2 * n + 16;
   gsize lines_at = shm_control_align (sizeof (ShmControlHeader));
   gsize confirmed_at = lines_at + shm_control_align (n * sizeof (ShmLine));
   gsize orphans_at = confirmed_at + shm_control_align (n * n * sizeof (guint64));
-  gsize rings_at = orphans_at + shm_control_align (n_orphans * sizeof (ShmOrphan));
+  gsize rings_at = orphans_at + shm_control_align (SHM_CONTROL_ORPHANS * sizeof (ShmOrphan));
   guint8 *base;
   int fd = -1;
 
@@ -80,10 +79,10 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   self->rings = base + rings_at;
 
   self->header->n_items = settings->n_items;
-  self->header->chunk_size = settings->chunk_size;
+  /* Larger ones mean the same, and would overflow. */
+  self->header->chunk_size = MIN (settings->chunk_size, MAX (settings->n_items, 1));
   self->header->n_workers = settings->n_workers;
   self->header->schedule = settings->schedule;
-  self->header->n_orphan_slots = n_orphans;
   self->header->spin = settings->n_workers <= shm_cpu_count () ? SPIN : 0;
   self->header->event_fd = fd;
   self->header->stop_at_failure = settings->stop_at_failure;
@@ -136,7 +135,7 @@ shm_control_stop (ShmControl *self)
   guint rank;
 
   __atomic_store_n (&self->header->stop, 1, __ATOMIC_SEQ_CST);
-  shm_futex_wake (&self->header->critical.word, INT_MAX);
+  shm_lock_stop (&self->header->critical);
   for (rank = 0; rank < self->header->n_workers; rank++)
     {
       __atomic_add_fetch (&self->lines[rank].turn_wake, 1, __ATOMIC_SEQ_CST);

@@ -24,6 +24,7 @@ typedef struct
 } ShmChild;
 
 gboolean shm_fork (ShmChild *child, int keep_event_fd, const int lifeline[2], GError **error);
+gboolean shm_fork_have_pidfd (void);
 gboolean shm_fork_is_child (void);
 gboolean shm_fork_caller_has_threads (void);
 void shm_fork_kill (const ShmChild *child, int number);

@@ -35,6 +35,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -53,6 +54,7 @@
 static pthread_mutex_t fds_mutex = PTHREAD_MUTEX_INITIALIZER;
 static GArray *fds; /* of int; guarded by fds_mutex */
 static pid_t child_pid;
+static __thread gboolean own_fork; /* of the thread that forks a worker */
 
 static void
 shm_fork_set_errno (GError **error, const char *message)
@@ -71,10 +73,38 @@ shm_fork_add_fd (int fd)
   g_array_append_val (fds, fd);
 }
 
+/* A fork of the application's own must not leave its child with a mutex that nobody will ever unlock. */
+static void
+shm_fork_before (void)
+{
+  if (!own_fork)
+    pthread_mutex_lock (&fds_mutex);
+}
+
+static void
+shm_fork_after (void)
+{
+  if (!own_fork)
+    pthread_mutex_unlock (&fds_mutex);
+}
+
+static void
+shm_fork_lock (void)
+{
+  static gsize prepared = 0;
+
+  if (g_once_init_enter (&prepared))
+    {
+      pthread_atfork (shm_fork_before, shm_fork_after, shm_fork_after);
+      g_once_init_leave (&prepared, 1);
+    }
+  pthread_mutex_lock (&fds_mutex);
+}
+
 gboolean
 shm_fork_open_eventfd (int *fd, GError **error)
 {
-  pthread_mutex_lock (&fds_mutex);
+  shm_fork_lock ();
   *fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (*fd >= 0)
     shm_fork_add_fd (*fd);
@@ -90,7 +120,7 @@ shm_fork_open_pipe (int new_fds[2], GError **error)
 {
   gboolean ok;
 
-  pthread_mutex_lock (&fds_mutex);
+  shm_fork_lock ();
   ok = pipe2 (new_fds, O_CLOEXEC | O_NONBLOCK) == 0;
   if (ok)
     {
@@ -113,7 +143,7 @@ shm_fork_close_fd (int *fd)
 
   if (*fd < 0)
     return;
-  pthread_mutex_lock (&fds_mutex);
+  shm_fork_lock ();
   for (i = 0; i < fds->len; i++)
     if (g_array_index (fds, int, i) == *fd)
       {
@@ -136,7 +166,7 @@ shm_fork_pidfd_open (pid_t pid)
   return syscall (SYS_pidfd_open, pid, 0);
 }
 
-static gboolean
+gboolean
 shm_fork_have_pidfd (void)
 {
   static gint answer = 0; /* 0: not asked yet */
@@ -224,6 +254,14 @@ shm_fork_on_interrupt (int number)
 {
 }
 
+/* What the caller ignores a worker ignores too: under nohup it lives on, and who ignores SIGPIPE relies on
+ * EPIPE. But a worker must die when it is told to, must be able to have children, and keep to its limits. */
+static gboolean
+shm_fork_must_hear (int number)
+{
+  return number == SIGTERM || number == SIGCHLD || number == SIGXCPU;
+}
+
 static void
 shm_fork_reset_signals (void)
 {
@@ -236,8 +274,8 @@ shm_fork_reset_signals (void)
       if (number == SIGKILL || number == SIGSTOP || number == SIGINT ||
           sigaction (number, NULL, &action) != 0)
         continue;
-      /* Who ignores SIGPIPE relies on EPIPE. */
-      if (action.sa_handler == SIG_DFL || (number == SIGPIPE && action.sa_handler == SIG_IGN))
+      if (action.sa_handler == SIG_DFL ||
+          (action.sa_handler == SIG_IGN && !shm_fork_must_hear (number)))
         continue;
       memset (&action, 0, sizeof action);
       action.sa_handler = SIG_DFL;
@@ -295,6 +333,9 @@ shm_fork_enter_child (
     int keep_event_fd, const int lifeline[2], int child_end, pid_t caller, gboolean main_thread)
 {
   child_pid = getpid ();
+  /* What another thread had written since the flush is still the caller's to write. */
+  __fpurge (stdout);
+  __fpurge (stderr);
   shm_fork_close_fds (keep_event_fd, lifeline[0], child_end);
   pthread_mutex_unlock (&fds_mutex);
 
@@ -347,9 +388,11 @@ shm_fork (ShmChild *child, int keep_event_fd, const int lifeline[2], GError **er
   /* No handler of the caller may run in the child before the child has reset it. */
   sigfillset (&all);
   pthread_sigmask (SIG_SETMASK, &all, &old);
-  pthread_mutex_lock (&fds_mutex);
+  shm_fork_lock ();
+  own_fork = TRUE;
   pid = fork ();
   fork_errno = errno;
+  own_fork = FALSE;
   if (getpid () != caller)
     {
       child->pid = 0;

@@ -37,6 +37,8 @@ struct _ShmJob
   GDestroyNotify reduce_destroy;
 
   ShmJobState state;
+  ShmFailurePolicy failure_policy; /* of the pool, at the start, as is */
+  guint max_retries;
   ShmBackend *backend;
   GMainContext *context;
   GCancellable *cancellable;

@@ -115,7 +115,7 @@ shm_job_retry (ShmJob *self, const ShmFailure *failure)
   if (self->n_tries == NULL)
     self->n_tries = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
   n_tries = GPOINTER_TO_UINT (g_hash_table_lookup (self->n_tries, &failure->index));
-  if (n_tries >= shm_map_reduce_get_max_retries (self->pool))
+  if (n_tries >= self->max_retries)
     return FALSE;
   g_hash_table_replace (self->n_tries, g_memdup2 (&failure->index, sizeof failure->index),
                         GUINT_TO_POINTER (n_tries + 1));
@@ -126,7 +126,7 @@ static ShmVerdict
 shm_job_failure (gpointer job, ShmFailure *failure)
 {
   ShmJob *self = job;
-  gboolean collect = shm_map_reduce_get_failure_policy (self->pool) == SHM_FAILURE_POLICY_COLLECT;
+  gboolean collect = self->failure_policy == SHM_FAILURE_POLICY_COLLECT;
 
   if (self->error == NULL && shm_job_retry (self, failure))
     {
@@ -295,8 +295,6 @@ shm_job_start (ShmJob *self, GMainContext *context, GCancellable *cancellable, G
       .chunk_size = shm_map_reduce_get_chunk_size (self->pool),
       .n_workers = MAX (1, MIN (n_workers, self->n_items)),
       .schedule = shm_map_reduce_get_schedule (self->pool),
-      .stop_at_failure =
-          shm_map_reduce_get_failure_policy (self->pool) == SHM_FAILURE_POLICY_ABORT,
       .item_timeout = (gint64) shm_map_reduce_get_item_timeout (self->pool) * 1000,
       .max_items_per_worker = klass == &shm_backend_process_class
                                   ? shm_map_reduce_get_max_items_per_worker (self->pool)
@@ -314,6 +312,9 @@ shm_job_start (ShmJob *self, GMainContext *context, GCancellable *cancellable, G
     .job = self,
   };
 
+  self->failure_policy = shm_map_reduce_get_failure_policy (self->pool);
+  self->max_retries = shm_map_reduce_get_max_retries (self->pool);
+  setup.settings.stop_at_failure = self->failure_policy == SHM_FAILURE_POLICY_ABORT;
   self->state = SHM_JOB_RUNNING;
   self->context = g_main_context_ref (context);
   self->backend = klass->start (&setup, error);

@@ -90,6 +90,7 @@ shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
     .work = backend->setup.work,
     .outlet = &child_outlet,
     .outlet_data = &writer,
+    .can_be_killed = TRUE,
   };
 
   g_main_context_push_thread_default (context);

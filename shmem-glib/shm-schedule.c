@@ -82,7 +82,7 @@ shm_schedule_has_more (ShmControl *control, guint rank)
   guint i;
 
   if (shm_load (&header->n_orphans))
-    for (i = 0; i < header->n_orphan_slots; i++)
+    for (i = 0; i < shm_load (&header->orphans_used); i++)
       if (shm_load (&control->orphans[i].owner) == SHM_ORPHAN_FREE)
         return TRUE;
 
@@ -114,7 +114,7 @@ shm_schedule_lowest_orphan (ShmControl *control)
   ShmOrphan *lowest = NULL;
   guint i;
 
-  for (i = 0; i < control->header->n_orphan_slots; i++)
+  for (i = 0; i < shm_load (&control->header->orphans_used); i++)
     {
       ShmOrphan *orphan = &control->orphans[i];
 
@@ -132,18 +132,28 @@ shm_schedule_claim_orphan (ShmControl *control, guint rank, guint64 limit)
   ShmLine *line = &control->lines[rank];
   ShmOrphan *orphan;
 
-  while ((orphan = shm_schedule_lowest_orphan (control)) != NULL && orphan->begin < limit)
+  while ((orphan = shm_schedule_lowest_orphan (control)) != NULL)
     {
       guint32 expected = SHM_ORPHAN_FREE;
+      guint64 begin = shm_load (&orphan->begin);
 
-      __atomic_store_n (&line->floor, orphan->begin, __ATOMIC_SEQ_CST);
+      if (begin >= limit)
+        return FALSE;
+      __atomic_store_n (&line->floor, begin, __ATOMIC_SEQ_CST);
       if (!__atomic_compare_exchange_n (&orphan->owner, &expected, rank + 1, FALSE,
                                         __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
         continue;
 
+      /* It may have been taken and filled again since we have looked. */
+      if (shm_load (&orphan->begin) != begin)
+        {
+          __atomic_store_n (&orphan->owner, SHM_ORPHAN_FREE, __ATOMIC_SEQ_CST);
+          continue;
+        }
       /* Dying from here on leaves the slot with our name in it, until the line says it all. */
       shm_schedule_intend (line, orphan->begin, orphan->end);
       shm_schedule_own (line);
+      __atomic_add_fetch (&control->header->n_hand_overs, 1, __ATOMIC_SEQ_CST);
       shm_store (&orphan->owner, 0);
       __atomic_sub_fetch (&control->header->n_orphans, 1, __ATOMIC_SEQ_CST);
       return TRUE;
@@ -239,7 +249,9 @@ shm_schedule_claim (ShmControl *control, guint rank, guint64 grain)
       shm_store (&line->state, SHM_LINE_READY);
       shm_fence ();
     }
-  /* The floor may have risen from what a lost race had shown. */
+  /* The floor may have risen from what a lost race had shown. The other ways have had their fence. */
+  if (is_static)
+    shm_fence ();
   if (G_UNLIKELY (shm_load (&header->n_turn_waiters)))
     shm_schedule_wake_turn (control);
   return claimed;
@@ -296,7 +308,7 @@ shm_schedule_resolve (ShmControl *control, guint rank, guint64 handed_over, ShmR
   remains->begin = remains->end = 0;
   remains->item = SHM_NO_ITEM;
 
-  for (i = 0; i < control->header->n_orphan_slots; i++)
+  for (i = 0; i < shm_load (&control->header->orphans_used); i++)
     {
       ShmOrphan *orphan = &control->orphans[i];
 
@@ -330,22 +342,25 @@ shm_schedule_resolve (ShmControl *control, guint rank, guint64 handed_over, ShmR
     }
 }
 
-/* FALSE: all slots are taken. */
+/* FALSE: all slots are taken. For the caller alone. */
 gboolean
 shm_schedule_add_orphan (ShmControl *control, guint64 begin, guint64 end)
 {
+  guint32 *used = &control->header->orphans_used;
   guint i;
 
-  for (i = 0; i < control->header->n_orphan_slots; i++)
+  for (i = 0; i < SHM_CONTROL_ORPHANS; i++)
     {
       ShmOrphan *orphan = &control->orphans[i];
 
       if (shm_load (&orphan->owner) != 0)
         continue;
-      orphan->begin = begin;
-      orphan->end = end;
+      shm_store (&orphan->begin, begin);
+      shm_store (&orphan->end, end);
       __atomic_add_fetch (&control->header->n_orphans, 1, __ATOMIC_SEQ_CST);
       __atomic_store_n (&orphan->owner, SHM_ORPHAN_FREE, __ATOMIC_SEQ_CST);
+      if (i >= *used)
+        __atomic_store_n (used, i + 1, __ATOMIC_SEQ_CST);
       return TRUE;
     }
   return FALSE;
@@ -360,16 +375,18 @@ shm_schedule_clear (ShmControl *control, guint rank)
 
   line->begin = line->end = line->begun = line->done = 0;
   line->item_started = 0;
+  line->n_done = 0;
   if (line->turn_waiting)
     __atomic_sub_fetch (&control->header->n_turn_waiters, 1, __ATOMIC_SEQ_CST);
   line->turn_waiting = 0;
   shm_store (&line->state, SHM_LINE_EMPTY);
+  __atomic_add_fetch (&control->header->n_hand_overs, 1, __ATOMIC_SEQ_CST);
   shm_schedule_pass_turn (control, rank);
 }
 
-/* The lowest item that waits to pass, and the rank that has it, or -1. */
+/* The lowest item that waits to pass, and the rank that has it, or -1; by one look at all of them. */
 static guint64
-shm_schedule_lowest_floor (ShmControl *control, gint *who)
+shm_schedule_look_for_floor (ShmControl *control, gint *who)
 {
   ShmControlHeader *header = control->header;
   guint64 lowest = G_MAXUINT64;
@@ -387,7 +404,7 @@ shm_schedule_lowest_floor (ShmControl *control, gint *who)
         }
     }
   if (shm_load (&header->n_orphans))
-    for (i = 0; i < header->n_orphan_slots; i++)
+    for (i = 0; i < shm_load (&header->orphans_used); i++)
       {
         ShmOrphan *orphan = &control->orphans[i];
 
@@ -397,6 +414,25 @@ shm_schedule_lowest_floor (ShmControl *control, gint *who)
             *who = -1;
           }
       }
+  return lowest;
+}
+
+/* A range that moves between a line and a slot is always in one of them, but a look that comes by at the wrong
+ * moment can miss it in both: it is repeated if one has moved. */
+static guint64
+shm_schedule_lowest_floor (ShmControl *control, gint *who)
+{
+  guint32 *n_hand_overs = &control->header->n_hand_overs;
+  guint32 before, after = __atomic_load_n (n_hand_overs, __ATOMIC_SEQ_CST);
+  guint64 lowest;
+
+  do
+    {
+      before = after;
+      lowest = shm_schedule_look_for_floor (control, who);
+      after = __atomic_load_n (n_hand_overs, __ATOMIC_SEQ_CST);
+    }
+  while (before != after);
   return lowest;
 }
 

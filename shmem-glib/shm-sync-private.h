@@ -28,16 +28,19 @@ shm_pause (void)
 void shm_futex_wait (guint32 *word, guint32 value);
 void shm_futex_wake (guint32 *word, gint n_waiters);
 
-/* 0: free; else the owner, and SHM_LOCK_WAITERS if somebody may sleep on it. */
+/* The owner, or 0 if it is free, and marks. */
 typedef struct
 {
   guint32 word;
 } ShmLock;
 
-#define SHM_LOCK_WAITERS 0x80000000u
+#define SHM_LOCK_WAITERS 0x80000000u /* somebody may sleep on it */
+#define SHM_LOCK_STOPPED 0x40000000u /* nobody may wait for it any more */
+#define SHM_LOCK_OWNER 0x3fffffffu
 
-gboolean shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin, const guint32 *stop);
+gboolean shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin);
 void shm_lock_release (ShmLock *lock);
+void shm_lock_stop (ShmLock *lock);
 gboolean shm_lock_break (ShmLock *lock, guint32 owner);
 
 G_END_DECLS

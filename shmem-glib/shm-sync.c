@@ -4,13 +4,14 @@
 
 /* A lock that lies in shared memory and survives its owner.
  *
- * The word holds the owner, so taking the lock and saying who has it are one atomic step: whenever
- * a worker dies, the word tells whether it was the owner. The caller, who learns of every death,
- * then breaks the lock (shm_lock_break ()). It wakes all sleepers at each death, owner or not,
- * since the dead one may have been woken by a release and not have taken the lock yet.
+ * The word holds the owner, so taking the lock and saying who has it are one atomic step: whenever a
+ * worker dies, the word tells whether it was the owner. The caller, who learns of every death, then
+ * breaks the lock (shm_lock_break ()). It wakes all sleepers at each death, owner or not, since the
+ * dead one may have been woken by a release and not have taken the lock yet.
  *
- * A waiter spins for a short time, then sleeps in the kernel. `stop` is looked at after each
- * awakening; who sets it wakes everybody.
+ * A waiter spins for a short time, then sleeps in the kernel. Who is to sleep no more is told by a
+ * mark in the word itself: the kernel compares the word before it lets anybody sleep, so nobody can
+ * go to sleep after the mark was made.
  */
 
 #include "config.h"
@@ -35,45 +36,42 @@ shm_futex_wake (guint32 *word, gint n_waiters)
 }
 
 static inline gboolean
-shm_lock_try (ShmLock *lock, guint32 value)
+shm_lock_swap (ShmLock *lock, guint32 *expected, guint32 value)
 {
-  guint32 expected = 0;
-
-  return __atomic_compare_exchange_n (&lock->word, &expected, value, FALSE, __ATOMIC_SEQ_CST,
-                                      __ATOMIC_RELAXED);
+  return __atomic_compare_exchange_n (&lock->word, expected, value, FALSE, __ATOMIC_SEQ_CST,
+                                      __ATOMIC_ACQUIRE);
 }
 
-/* TRUE: the lock is ours; FALSE: *stop was set. */
+/* TRUE: the lock is ours; FALSE: it was stopped. */
 gboolean
-shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin, const guint32 *stop)
+shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin)
 {
+  guint32 word = 0;
   guint i;
 
-  g_assert (owner != 0 && (owner & SHM_LOCK_WAITERS) == 0);
+  g_assert (owner != 0 && (owner & ~SHM_LOCK_OWNER) == 0);
 
   for (i = 0; i <= spin; i++)
     {
-      if (shm_load (&lock->word) == 0 && shm_lock_try (lock, owner))
+      word = shm_load (&lock->word);
+      if (word == 0 && shm_lock_swap (lock, &word, owner))
         return TRUE;
       shm_pause ();
     }
 
-  while (!shm_load (stop))
+  while (!(word & SHM_LOCK_STOPPED))
     {
-      guint32 word = shm_load (&lock->word);
-
       /* Who has slept cannot know whether others sleep still, and so always leaves the mark. */
-      if (word == 0)
+      if ((word & SHM_LOCK_OWNER) == 0)
         {
-          if (shm_lock_try (lock, owner | SHM_LOCK_WAITERS))
+          if (shm_lock_swap (lock, &word, owner | SHM_LOCK_WAITERS))
             return TRUE;
           continue;
         }
-      if (!(word & SHM_LOCK_WAITERS) &&
-          !__atomic_compare_exchange_n (&lock->word, &word, word | SHM_LOCK_WAITERS, FALSE,
-                                        __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+      if (!(word & SHM_LOCK_WAITERS) && !shm_lock_swap (lock, &word, word | SHM_LOCK_WAITERS))
         continue;
       shm_futex_wait (&lock->word, word | SHM_LOCK_WAITERS);
+      word = shm_load (&lock->word);
     }
   return FALSE;
 }
@@ -81,19 +79,26 @@ shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin, const guint32 *stop)
 void
 shm_lock_release (ShmLock *lock)
 {
-  if (__atomic_exchange_n (&lock->word, 0, __ATOMIC_SEQ_CST) & SHM_LOCK_WAITERS)
+  if (__atomic_fetch_and (&lock->word, SHM_LOCK_STOPPED, __ATOMIC_SEQ_CST) & SHM_LOCK_WAITERS)
     shm_futex_wake (&lock->word, 1);
+}
+
+/* Sends home who waits, and who will. */
+void
+shm_lock_stop (ShmLock *lock)
+{
+  __atomic_or_fetch (&lock->word, SHM_LOCK_STOPPED, __ATOMIC_SEQ_CST);
+  shm_futex_wake (&lock->word, INT_MAX);
 }
 
 /* Called by the caller after each death of a worker; TRUE if the dead one had the lock. */
 gboolean
 shm_lock_break (ShmLock *lock, guint32 owner)
 {
-  guint32 word = shm_load (&lock->word);
-  gboolean owned = (word & ~SHM_LOCK_WAITERS) == owner;
+  gboolean owned = (shm_load (&lock->word) & SHM_LOCK_OWNER) == owner;
 
   if (owned)
-    __atomic_store_n (&lock->word, 0, __ATOMIC_SEQ_CST);
+    __atomic_fetch_and (&lock->word, SHM_LOCK_STOPPED, __ATOMIC_SEQ_CST);
   shm_futex_wake (&lock->word, INT_MAX);
   return owned;
 }

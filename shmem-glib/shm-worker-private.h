@@ -52,9 +52,10 @@ struct _ShmWorker
   ShmLine *line;
   ShmWorker *outer; /* whose work function started this one, in the same thread */
   guint64 grain;
-  guint64 ordered_item; /* the last one that entered, or SHM_NO_ITEM */
-  guint64 n_items;      /* that it has done */
-  ShmFailure *failure;  /* that the work function has told of, of the item in work */
+  guint64 ordered_item;   /* the last one that entered, or SHM_NO_ITEM */
+  guint64 n_items;        /* that it has done */
+  ShmFailure *failure;    /* that the work function has told of, of the item in work */
+  gboolean can_be_killed; /* a process: the caller sees to the deadlines of its items */
   gboolean in_ordered;
   gboolean in_critical;
 };

@@ -131,7 +131,7 @@ shm_worker_stop_clock (ShmWorker *self)
   gint64 elapsed;
 
   shm_worker_pause_clock (self, &elapsed);
-  return elapsed > self->control->header->item_timeout;
+  return !self->can_be_killed && elapsed > self->control->header->item_timeout;
 }
 
 /* The item in work begins, or the next one of a range does. */
@@ -206,7 +206,7 @@ shm_worker_run_items (ShmWorker *self, guint64 begin, guint64 end)
       value = work->func.map (self->pool, work->base + item, work->user_data, &error);
       failure = shm_worker_end (self, error);
 
-      self->n_items++;
+      shm_store (&self->line->n_done, ++self->n_items);
       if (G_UNLIKELY (failure != NULL))
         {
           g_clear_pointer (&value, g_variant_unref);
@@ -250,7 +250,8 @@ shm_worker_run_range (ShmWorker *self, guint64 begin, guint64 end)
 
   while (begin < end)
     {
-      guint64 until = max == 0 || end - begin <= max ? end : begin + max;
+      guint64 until =
+          max == 0 ? end : MIN (end, begin + MAX (max, self->n_items + 1) - self->n_items);
       g_autoptr (GVariant) value = NULL;
       GError *error = NULL;
       ShmFailure *failure;
@@ -270,13 +271,13 @@ shm_worker_run_range (ShmWorker *self, guint64 begin, guint64 end)
           return FALSE;
         }
       shm_store (&line->done, until);
-      self->n_items += until - begin;
+      self->n_items += until - begin + (failure != NULL);
+      shm_store (&line->n_done, self->n_items);
       begin = until;
       if (failure != NULL)
         {
           if (!shm_worker_fail (self, begin, failure))
             return FALSE;
-          self->n_items++;
           begin++;
         }
     }
@@ -379,7 +380,7 @@ shm_worker_critical_enter (ShmWorker *self, GError **error)
       return FALSE;
     }
   shm_worker_wait_begin (self, &elapsed);
-  entered = shm_lock_acquire (&header->critical, self->rank + 1, header->spin, &header->stop);
+  entered = shm_lock_acquire (&header->critical, self->rank + 1, header->spin);
   shm_worker_wait_end (self, elapsed);
   if (!entered)
     return shm_worker_set_stopped (error);

@@ -186,6 +186,23 @@ map_eat (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
   return NULL;
 }
 
+/* More than the group may have is an error at once, and not a death later. */
+static void
+check_reserve (gsize size)
+{
+  static const ShmArrayFlags flags[] = { SHM_ARRAY_FLAGS_RESERVE,
+                                         SHM_ARRAY_FLAGS_RESERVE | SHM_ARRAY_FLAGS_SHAREABLE };
+  guint i;
+
+  for (i = 0; i < G_N_ELEMENTS (flags); i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      g_assert_null (shm_array_new_full (SHM_DTYPE_U1, 0, &size, 1, flags[i], &error));
+      g_assert_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY);
+    }
+}
+
 /* In a subprocess, which is the one that goes into the group; its parent removes that. */
 static void
 test_oom (void)
@@ -208,6 +225,7 @@ test_oom (void)
 
       if (enter_small_group ((gsize) 100 << 20) == NULL)
         _exit (77);
+      check_reserve ((gsize) 400 << 20);
       shm_map_reduce_set_failure_policy (pool, SHM_FAILURE_POLICY_COLLECT);
       shm_job_set_map_func (job, map_eat, NULL, NULL);
       g_assert_true (shm_job_run (job, NULL, NULL));

@@ -212,7 +212,7 @@ generate_large (Generator *self)
       guint n_blocks = MIN (16, 1 + sizes[i] / FUZZ_WIRE_BLOCK);
       const FuzzWirePrologue prologue = { i * 50, i, FUZZ_WIRE_FILLER + n_blocks - 1, 0 };
 
-      write_raw (self, &header, "ay\0\0\0\0\0\0zz", 10);
+      write_raw (self, &header, "at\0\0\0\0\0\0zz", 10);
       save (self, "large", G_MAXSIZE, &prologue);
     }
 }

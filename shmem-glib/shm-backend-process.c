@@ -58,8 +58,8 @@ typedef struct
   gint64 started;      /* monotonic time, µs */
   gint64 prove_by;     /* 0: it has proved itself */
   guint n_starts;
-  gboolean timed_out;    /* its item did, and it is being killed */
-  gboolean seen_stopped; /* with no item whose time runs, at the last look */
+  gboolean timed_out;   /* its item did, and it is being killed */
+  gint64 stopped_since; /* monotonic time, µs: seen stopped between two items; 0: it was not */
 } ShmSlot;
 
 typedef struct
@@ -128,7 +128,7 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
   slot->handed_over = 0;
   g_clear_error (&slot->damage);
   slot->timed_out = FALSE;
-  slot->seen_stopped = FALSE;
+  slot->stopped_since = 0;
   shm_store (&control->lines[rank].state, SHM_LINE_FORKED);
   if (!shm_fork (&slot->child, control->header->event_fd, self->lifeline, error))
     {
@@ -533,8 +533,12 @@ shm_process_check_deadline (ShmProcess *self, guint rank, gint64 now)
       /* Between two items no time runs; but if it is stopped there for a whole time, nobody will go on. */
       gboolean stopped = shm_process_get_state (slot) == 'T';
 
-      slot->timed_out = stopped && slot->seen_stopped;
-      slot->seen_stopped = stopped;
+      if (!stopped)
+        slot->stopped_since = 0;
+      else if (slot->stopped_since == 0)
+        slot->stopped_since = now;
+      slot->timed_out =
+          stopped && now >= slot->stopped_since + self->parent.setup.settings.item_timeout;
     }
   else if (now >= started + self->parent.setup.settings.item_timeout)
     slot->timed_out =

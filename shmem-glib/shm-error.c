@@ -6,4 +6,6 @@
 
 #include "shm-error.h"
 
-G_DEFINE_QUARK (shm - error - quark, shm_error)
+/* clang-format off */
+G_DEFINE_QUARK (shm-error-quark, shm_error)
+/* clang-format on */

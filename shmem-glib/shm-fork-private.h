@@ -15,6 +15,7 @@ G_BEGIN_DECLS
  */
 gboolean shm_fork_open_eventfd (int *fd, GError **error);
 gboolean shm_fork_open_pipe (int fds[2], GError **error);
+gboolean shm_fork_have_fd (GError **error);
 void shm_fork_close_fd (int *fd);
 
 typedef struct

@@ -115,6 +115,18 @@ shm_fork_open_eventfd (int *fd, GError **error)
   return *fd >= 0;
 }
 
+/* Whether there is a descriptor left, for somebody who does not survive that there is none. */
+gboolean
+shm_fork_have_fd (GError **error)
+{
+  int fd;
+
+  if (!shm_fork_open_eventfd (&fd, error))
+    return FALSE;
+  shm_fork_close_fd (&fd);
+  return TRUE;
+}
+
 gboolean
 shm_fork_open_pipe (int new_fds[2], GError **error)
 {

@@ -128,16 +128,20 @@ shm_job_failure (gpointer job, ShmFailure *failure)
   ShmJob *self = job;
   gboolean collect = self->failure_policy == SHM_FAILURE_POLICY_COLLECT;
 
-  if (self->error == NULL && shm_job_retry (self, failure))
+  if (self->error != NULL)
+    {
+      shm_failure_unref (failure);
+      return SHM_VERDICT_STOP;
+    }
+  if (shm_job_retry (self, failure))
     {
       shm_failure_unref (failure);
       return SHM_VERDICT_RETRY;
     }
   g_ptr_array_add (self->failures, failure);
-  if (self->error == NULL && collect && failure->index != SHM_NO_ITEM)
+  if (collect && failure->index != SHM_NO_ITEM)
     return SHM_VERDICT_SKIP;
-  if (self->error == NULL)
-    self->error = shm_failure_to_error (failure);
+  self->error = shm_failure_to_error (failure);
   return SHM_VERDICT_STOP;
 }
 
@@ -361,7 +365,8 @@ shm_job_run (ShmJob *self, GCancellable *cancellable, GError **error)
 
   g_return_val_if_fail (SHM_IS_JOB (self), FALSE);
 
-  if (!shm_job_check (self, cancellable, error))
+  /* GLib aborts where there is no descriptor for a context. */
+  if (!shm_job_check (self, cancellable, error) || !shm_fork_have_fd (error))
     return FALSE;
   context = g_main_context_new ();
   if (!shm_job_start (self, context, cancellable, error))

@@ -362,7 +362,8 @@ shm_job_get_results (ShmJob *self)
  * every item that failed, with %SHM_FAILURE_POLICY_ABORT the one whose error ended the job. What was mended by
  * a retry is not in it.
  *
- * Returns: (transfer none) (element-type ShmFailure): the failures
+ * Returns: (transfer none) (nullable) (element-type ShmFailure): the failures, or %NULL if the job
+ *   has not ended
  *
  * Since: 1.0
  */
@@ -371,7 +372,7 @@ shm_job_get_failures (ShmJob *self)
 {
   g_return_val_if_fail (SHM_IS_JOB (self), NULL);
 
-  return self->failures;
+  return self->state == SHM_JOB_DONE ? self->failures : NULL;
 }
 
 GPtrArray *

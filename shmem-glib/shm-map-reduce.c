@@ -252,7 +252,7 @@ shm_map_reduce_class_init (ShmMapReduceClass *klass)
   /**
    * ShmMapReduce:max-retries:
    *
-   * How often an item is tried again, on a fresh worker, when the worker that had it died or was
+   * How often an item is tried again, on another worker, when the worker that had it died or was
    * killed for its time. Errors that the work function returns are not retried. An item that uses
    * up its retries fails; with %SHM_FAILURE_POLICY_COLLECT it is set aside, and the rest is done.
    *
@@ -268,7 +268,8 @@ shm_map_reduce_class_init (ShmMapReduceClass *klass)
    * ordered section does not count. A worker process whose item takes longer is killed and
    * replaced, also one that is stopped; the others do not notice. A thread cannot be killed: there,
    * and in serial jobs, the item fails once it has ended. For a function that works on ranges, the
-   * time counts from each shm_map_reduce_begin_item(), and without those it is the time of a range.
+   * time counts from each shm_map_reduce_begin_item(), and without those it is the time of a range;
+   * where no worker can be killed, only the item that was begun last is looked at.
    *
    * Since: 1.0
    */

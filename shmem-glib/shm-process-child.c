@@ -80,7 +80,6 @@ void
 shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
 {
   ShmLine *line = &backend->control->lines[rank];
-  GMainContext *context = g_main_context_new ();
   guint32 expected = SHM_LINE_STARTING;
   ShmRingWriter writer;
   ShmWorker worker = {
@@ -93,7 +92,9 @@ shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
     .can_be_killed = TRUE,
   };
 
-  g_main_context_push_thread_default (context);
+  /* The default one is the caller's: its wake-up is shared. */
+  if (shm_fork_have_fd (NULL))
+    g_main_context_push_thread_default (g_main_context_new ());
   if (prove)
     shm_fork_prove ();
   /* All children have inherited the same state. */

@@ -165,6 +165,12 @@ shm_worker_end (ShmWorker *self, GError *error)
 static gboolean
 shm_worker_fail (ShmWorker *self, guint64 item, ShmFailure *failure)
 {
+  /* The job is being ended for another reason; what fails now mostly fails of that. */
+  if (shm_worker_is_stopped (self))
+    {
+      shm_failure_unref (failure);
+      return FALSE;
+    }
   if (!self->outlet->failure (self, item, failure))
     return FALSE;
   shm_store (&self->line->done, item + 1);

@@ -469,6 +469,38 @@ test_stopped_while_waiting (void)
     }
 }
 
+static GVariant *
+map_error_in_order (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  if (index == 6)
+    {
+      g_usleep (300);
+      g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_FAILED, "bad");
+      return NULL;
+    }
+  if (shm_map_reduce_ordered_enter (pool, error))
+    shm_map_reduce_ordered_leave (pool);
+  return NULL;
+}
+
+/* Who waited when a job ended was told so, took it for a failure of its own, and could be heard first. */
+static void
+test_true_reason (gconstpointer data)
+{
+  guint i;
+
+  for (i = 0; i < test_scale (300); i++)
+    {
+      g_autoptr (ShmMapReduce) pool = test_pool (4, GPOINTER_TO_UINT (data));
+      g_autoptr (GPtrArray) results = NULL;
+      g_autoptr (GError) error = NULL;
+
+      shm_map_reduce_set_chunk_size (pool, 1);
+      results = shm_map_reduce_map (pool, 12, NULL, map_error_in_order, NULL, NULL, &error);
+      g_assert_error (error, G_IO_ERROR, G_IO_ERROR_FAILED);
+    }
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -490,6 +522,11 @@ main (int argc, char *argv[])
   test_add ("/regressions/flood", test_flood);
   test_add ("/regressions/stdio-once", test_stdio_once);
   test_add ("/regressions/stopped-while-waiting", test_stopped_while_waiting);
+
+  test_add_data ("/regressions/true-reason/process", GUINT_TO_POINTER (SHM_BACKEND_TYPE_PROCESS),
+                 test_true_reason);
+  test_add_data ("/regressions/true-reason/thread", GUINT_TO_POINTER (SHM_BACKEND_TYPE_THREAD),
+                 test_true_reason);
 
   return g_test_run ();
 }

@@ -4,7 +4,7 @@
 
 #include "config.h"
 
-#include <shmem-glib/shmem-glib.h>
+#include "test-util.h"
 
 #include <math.h>
 #include <string.h>
@@ -43,29 +43,6 @@ parse (const char *text)
 
   g_assert_no_error (error);
   return value;
-}
-
-static ShmArray *
-new_array (ShmDtype dtype, gsize n_dims, const gsize *shape)
-{
-  g_autoptr (GError) error = NULL;
-  ShmArray *array = shm_array_new (dtype, shape, n_dims, &error);
-
-  g_assert_no_error (error);
-  g_assert_nonnull (array);
-  return array;
-}
-
-/* An array of i4 whose items count up in C order. */
-static ShmArray *
-new_range (gsize n_dims, const gsize *shape)
-{
-  ShmArray *array = new_array (SHM_DTYPE_I4, n_dims, shape);
-  gint32 *items = shm_array_get_data (array);
-
-  for (gsize i = 0; i < shm_array_get_n_elements (array); i++)
-    items[i] = (gint32) i;
-  return array;
 }
 
 /* Consumes @value, floating or not. */
@@ -110,7 +87,7 @@ test_integer_values (void)
 
   for (gsize i = 0; i < G_N_ELEMENTS (integers); i++)
     {
-      g_autoptr (ShmArray) array = new_array (integers[i].dtype, 1, shape);
+      g_autoptr (ShmArray) array = test_new_array (integers[i].dtype, 1, shape);
       g_autoptr (GVariant) first = NULL;
       const gsize zero[] = { 0 };
 
@@ -150,8 +127,8 @@ test_integer_values (void)
 static void
 test_wide_integers (void)
 {
-  g_autoptr (ShmArray) array = new_array (SHM_DTYPE_U8, 0, NULL);
-  g_autoptr (ShmArray) truth = new_array (SHM_DTYPE_BOOL, 0, NULL);
+  g_autoptr (ShmArray) array = test_new_array (SHM_DTYPE_U8, 0, NULL);
+  g_autoptr (ShmArray) truth = test_new_array (SHM_DTYPE_BOOL, 0, NULL);
   g_autoptr (GVariant) value = NULL;
   g_autoptr (GError) error = NULL;
 
@@ -181,7 +158,7 @@ test_real_values (void)
 
   for (gsize i = 0; i < G_N_ELEMENTS (dtypes); i++)
     {
-      g_autoptr (ShmArray) array = new_array (dtypes[i], 1, shape);
+      g_autoptr (ShmArray) array = test_new_array (dtypes[i], 1, shape);
       g_autoptr (GError) error = NULL;
 
       check_round_trip (array, one, "-2.5");
@@ -217,7 +194,7 @@ test_complex_values (void)
 
   for (gsize i = 0; i < G_N_ELEMENTS (dtypes); i++)
     {
-      g_autoptr (ShmArray) array = new_array (dtypes[i], 1, shape);
+      g_autoptr (ShmArray) array = test_new_array (dtypes[i], 1, shape);
       g_autoptr (GVariant) value = NULL;
       g_autoptr (GError) error = NULL;
       double real, imag;
@@ -281,8 +258,8 @@ test_bounds (void)
   const gsize bad[][2] = { { 2, 0 }, { 0, 3 }, { G_MAXSIZE, 0 }, { 0, G_MAXSIZE } };
   const gsize good[] = { 1, 2, 0 };
   const gsize none[] = { 0 };
-  g_autoptr (ShmArray) array = new_range (2, shape);
-  g_autoptr (ShmArray) empty = new_array (SHM_DTYPE_F8, 1, none);
+  g_autoptr (ShmArray) array = test_new_range (2, shape);
+  g_autoptr (ShmArray) empty = test_new_array (SHM_DTYPE_F8, 1, none);
   g_autoptr (GError) error = NULL;
 
   g_assert_cmpint (shm_array_get_int64 (array, good, 2, &error), ==, 5);

@@ -4,32 +4,9 @@
 
 #include "config.h"
 
-#include <shmem-glib/shmem-glib.h>
+#include "test-util.h"
 
 #include <string.h>
-
-static ShmArray *
-new_array (ShmDtype dtype, gsize n_dims, const gsize *shape)
-{
-  g_autoptr (GError) error = NULL;
-  ShmArray *array = shm_array_new (dtype, shape, n_dims, &error);
-
-  g_assert_no_error (error);
-  g_assert_nonnull (array);
-  return array;
-}
-
-/* An array of i4 whose items count up in C order. */
-static ShmArray *
-new_range (gsize n_dims, const gsize *shape)
-{
-  ShmArray *array = new_array (SHM_DTYPE_I4, n_dims, shape);
-  gint32 *items = shm_array_get_data (array);
-
-  for (gsize i = 0; i < shm_array_get_n_elements (array); i++)
-    items[i] = (gint32) i;
-  return array;
-}
 
 static void
 check_shape (ShmArray *array, gsize n_dims, const gsize *shape, gsize n_elements)
@@ -195,7 +172,7 @@ test_slices_against_model (void)
       n_base = model_count (model);
       for (gsize place = 0; place < n_base; place++)
         model->items[place] = (gint32) place;
-      base = new_range (model->n_dims, model->shape);
+      base = test_new_range (model->n_dims, model->shape);
       array = g_object_ref (base);
 
       for (guint depth = 0; depth < 4 && model->n_dims > 0; depth++)
@@ -278,8 +255,8 @@ test_slice_ends (void)
     { -20, -15, 1, 0, 0, 0 },
     { -1, -1, -1, 0, 0, 0 },
   };
-  g_autoptr (ShmArray) array = new_range (1, shape);
-  g_autoptr (ShmArray) scalar = new_array (SHM_DTYPE_F8, 0, NULL);
+  g_autoptr (ShmArray) array = test_new_range (1, shape);
+  g_autoptr (ShmArray) scalar = test_new_array (SHM_DTYPE_F8, 0, NULL);
   g_autoptr (GError) error = NULL;
 
   for (gsize i = 0; i < G_N_ELEMENTS (cases); i++)
@@ -371,7 +348,7 @@ static void
 test_bytes_of_gaps (void)
 {
   const gsize shape[] = { 4, 5 };
-  g_autoptr (ShmArray) array = new_range (2, shape);
+  g_autoptr (ShmArray) array = test_new_range (2, shape);
   g_autoptr (GError) error = NULL;
   g_autoptr (ShmArray) column = shm_array_index (array, 1, 2, &error);
   g_autoptr (ShmArray) empty = shm_array_slice (column, 0, 2, 2, 1, &error);

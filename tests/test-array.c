@@ -4,36 +4,13 @@
 
 #include "config.h"
 
-#include <shmem-glib/shmem-glib.h>
+#include "test-util.h"
 
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define MAX_DIMS 32
-
-static ShmArray *
-new_array (ShmDtype dtype, gsize n_dims, const gsize *shape)
-{
-  g_autoptr (GError) error = NULL;
-  ShmArray *array = shm_array_new (dtype, shape, n_dims, &error);
-
-  g_assert_no_error (error);
-  g_assert_nonnull (array);
-  return array;
-}
-
-/* An array of i4 whose items count up in C order. */
-static ShmArray *
-new_range (gsize n_dims, const gsize *shape)
-{
-  ShmArray *array = new_array (SHM_DTYPE_I4, n_dims, shape);
-  gint32 *items = shm_array_get_data (array);
-
-  for (gsize i = 0; i < shm_array_get_n_elements (array); i++)
-    items[i] = (gint32) i;
-  return array;
-}
 
 static void
 test_dtype_strings (void)
@@ -115,11 +92,11 @@ test_shapes (void)
 
   for (guint dtype = 0; dtype < SHM_DTYPE_RECORD; dtype++)
     {
-      g_autoptr (ShmArray) a0 = new_array ((ShmDtype) dtype, 0, NULL);
-      g_autoptr (ShmArray) a1 = new_array ((ShmDtype) dtype, 1, none);
-      g_autoptr (ShmArray) a3 = new_array ((ShmDtype) dtype, 3, empty);
-      g_autoptr (ShmArray) a = new_array ((ShmDtype) dtype, 3, cube);
-      g_autoptr (ShmArray) a32 = new_array ((ShmDtype) dtype, MAX_DIMS, many);
+      g_autoptr (ShmArray) a0 = test_new_array ((ShmDtype) dtype, 0, NULL);
+      g_autoptr (ShmArray) a1 = test_new_array ((ShmDtype) dtype, 1, none);
+      g_autoptr (ShmArray) a3 = test_new_array ((ShmDtype) dtype, 3, empty);
+      g_autoptr (ShmArray) a = test_new_array ((ShmDtype) dtype, 3, cube);
+      g_autoptr (ShmArray) a32 = test_new_array ((ShmDtype) dtype, MAX_DIMS, many);
       g_autoptr (GError) error = NULL;
       gssize size = (gssize) shm_dtype_get_size ((ShmDtype) dtype);
       const gssize *strides = shm_array_get_strides (a, NULL);
@@ -285,7 +262,7 @@ static void
 test_properties (void)
 {
   const gsize shape[] = { 5, 4 };
-  g_autoptr (ShmArray) array = new_array (SHM_DTYPE_C16, 2, shape);
+  g_autoptr (ShmArray) array = test_new_array (SHM_DTYPE_C16, 2, shape);
   ShmDtype dtype;
   guint64 item_size, n_dims, n_elements, n_bytes;
 
@@ -303,7 +280,7 @@ test_views_outlive_base (void)
 {
   const gsize shape[] = { 4, 5 };
   const gsize index[] = { 1 };
-  ShmArray *array = new_range (2, shape);
+  ShmArray *array = test_new_range (2, shape);
   g_autoptr (GError) error = NULL;
   g_autoptr (ShmArray) row = shm_array_index (array, 0, 2, &error);
   g_autoptr (ShmArray) part = NULL;
@@ -364,18 +341,6 @@ test_fork (void)
 }
 
 static guint
-count_fds (void)
-{
-  g_autoptr (GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
-  guint n = 0;
-
-  g_assert_nonnull (dir);
-  while (g_dir_read_name (dir) != NULL)
-    n++;
-  return n;
-}
-
-static guint
 count_maps (void)
 {
   g_autofree char *text = NULL;
@@ -412,10 +377,10 @@ test_no_leak (void)
   guint n_maps;
 
   create_and_destroy (50);
-  n_fds = count_fds ();
+  n_fds = test_count_fds ();
   n_maps = count_maps ();
   create_and_destroy (500);
-  g_assert_cmpuint (count_fds (), ==, n_fds);
+  g_assert_cmpuint (test_count_fds (), ==, n_fds);
   /* The heap and the tables of a memory checker may take a few of their own. */
   g_assert_cmpuint (count_maps (), <, n_maps + 50);
 }

@@ -292,19 +292,6 @@ test_blocking_inside (gconstpointer data)
   g_assert_no_error (async.error);
 }
 
-static void
-add_for_backends (const char *name, GTestDataFunc func)
-{
-  ShmBackendType backend;
-
-  for (backend = SHM_BACKEND_TYPE_PROCESS; backend <= SHM_BACKEND_TYPE_SERIAL; backend++)
-    {
-      g_autofree char *path = g_strdup_printf ("/async/%s/%s", test_backend_name (backend), name);
-
-      test_add_data (path, GUINT_TO_POINTER (backend), func);
-    }
-}
-
 int
 main (int argc, char *argv[])
 {
@@ -312,13 +299,13 @@ main (int argc, char *argv[])
   /* What GLib makes once and keeps: the default context, and a thread of its own for tasks. */
   test_chain (GUINT_TO_POINTER (SHM_BACKEND_TYPE_SERIAL));
 
-  add_for_backends ("alive", test_alive);
-  add_for_backends ("several-at-once", test_several_at_once);
-  add_for_backends ("cancel", test_cancel);
-  add_for_backends ("cancelled-before", test_cancelled_before);
-  add_for_backends ("chain", test_chain);
-  add_for_backends ("other-context", test_other_context);
-  add_for_backends ("blocking-inside", test_blocking_inside);
+  test_add_for_backends ("async", "alive", test_alive);
+  test_add_for_backends ("async", "several-at-once", test_several_at_once);
+  test_add_for_backends ("async", "cancel", test_cancel);
+  test_add_for_backends ("async", "cancelled-before", test_cancelled_before);
+  test_add_for_backends ("async", "chain", test_chain);
+  test_add_for_backends ("async", "other-context", test_other_context);
+  test_add_for_backends ("async", "blocking-inside", test_blocking_inside);
   test_add ("/async/death", test_death);
 
   return g_test_run ();

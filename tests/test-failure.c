@@ -568,19 +568,6 @@ test_job_states (void)
   g_assert_error (error, SHM_ERROR, SHM_ERROR_WRONG_STATE);
 }
 
-static void
-add_for_backends (const char *name, GTestDataFunc func, ShmBackendType last)
-{
-  ShmBackendType backend;
-
-  for (backend = SHM_BACKEND_TYPE_PROCESS; backend <= last; backend++)
-    {
-      g_autofree char *path = g_strdup_printf ("/failure/%s/%s", test_backend_name (backend), name);
-
-      test_add_data (path, GUINT_TO_POINTER (backend), func);
-    }
-}
-
 int
 main (int argc, char *argv[])
 {
@@ -598,11 +585,11 @@ main (int argc, char *argv[])
   g_test_init (&argc, &argv, NULL);
   test_start_glib_thread ();
 
-  add_for_backends ("error", test_error, SHM_BACKEND_TYPE_SERIAL);
-  add_for_backends ("range-error", test_range_error, SHM_BACKEND_TYPE_SERIAL);
-  add_for_backends ("loop-error", test_loop_error, SHM_BACKEND_TYPE_SERIAL);
-  add_for_backends ("reduce-error", test_reduce_error, SHM_BACKEND_TYPE_SERIAL);
-  add_for_backends ("cancel", test_cancel, SHM_BACKEND_TYPE_SERIAL);
+  test_add_for_backends ("failure", "error", test_error);
+  test_add_for_backends ("failure", "range-error", test_range_error);
+  test_add_for_backends ("failure", "loop-error", test_loop_error);
+  test_add_for_backends ("failure", "reduce-error", test_reduce_error);
+  test_add_for_backends ("failure", "cancel", test_cancel);
   for (i = 0; i < G_N_ELEMENTS (deaths); i++)
     {
       g_autofree char *path = g_strdup_printf ("/failure/death/%s", deaths[i].name);

@@ -477,19 +477,6 @@ test_from_threads (gconstpointer data)
 }
 
 static void
-add_for_backends (const char *name, GTestDataFunc func)
-{
-  ShmBackendType backend;
-
-  for (backend = SHM_BACKEND_TYPE_PROCESS; backend <= SHM_BACKEND_TYPE_SERIAL; backend++)
-    {
-      g_autofree char *path = g_strdup_printf ("/map/%s/%s", test_backend_name (backend), name);
-
-      test_add_data (path, GUINT_TO_POINTER (backend), func);
-    }
-}
-
-static void
 add_sizes (void)
 {
   static Params params[3 * 4 * 4];
@@ -519,14 +506,14 @@ main (int argc, char *argv[])
   g_test_init (&argc, &argv, NULL);
 
   add_sizes ();
-  add_for_backends ("no-result", test_no_result);
-  add_for_backends ("reduce-replaces", test_reduce_replaces);
-  add_for_backends ("values", test_values);
-  add_for_backends ("ranges", test_ranges);
-  add_for_backends ("for-range", test_for_range);
-  add_for_backends ("rank", test_rank);
-  add_for_backends ("nested", test_nested);
-  add_for_backends ("from-threads", test_from_threads);
+  test_add_for_backends ("map", "no-result", test_no_result);
+  test_add_for_backends ("map", "reduce-replaces", test_reduce_replaces);
+  test_add_for_backends ("map", "values", test_values);
+  test_add_for_backends ("map", "ranges", test_ranges);
+  test_add_for_backends ("map", "for-range", test_for_range);
+  test_add_for_backends ("map", "rank", test_rank);
+  test_add_for_backends ("map", "nested", test_nested);
+  test_add_for_backends ("map", "from-threads", test_from_threads);
   test_add ("/map/min-length", test_min_length);
   test_add ("/map/debug", test_debug);
   test_add ("/map/n-workers", test_n_workers);

@@ -4,6 +4,8 @@
 
 #include "config.h"
 
+#include "test-util.h"
+
 #include <shmem-glib/shm-error.h>
 #include <shmem-glib/shm-mapping-private.h>
 
@@ -29,18 +31,6 @@ count_lines (const char *path)
   g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
   for (const char *c = text; *c != '\0'; c++)
     n += *c == '\n';
-  return n;
-}
-
-static guint
-count_fds (void)
-{
-  g_autoptr (GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
-  guint n = 0;
-
-  g_assert_nonnull (dir);
-  while (g_dir_read_name (dir) != NULL)
-    n++;
   return n;
 }
 
@@ -255,10 +245,10 @@ test_no_leak (void)
   guint n_maps;
 
   create_and_destroy (50);
-  n_fds = count_fds ();
+  n_fds = test_count_fds ();
   n_maps = count_lines ("/proc/self/maps");
   create_and_destroy (500);
-  g_assert_cmpuint (count_fds (), ==, n_fds);
+  g_assert_cmpuint (test_count_fds (), ==, n_fds);
   /* The heap and the tables of a memory checker may take a few of their own. */
   g_assert_cmpuint (count_lines ("/proc/self/maps"), <, n_maps + 50);
 }

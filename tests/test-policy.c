@@ -671,19 +671,6 @@ test_killed_in_section (gconstpointer data)
     }
 }
 
-static void
-add_for_backends (const char *name, GTestDataFunc func)
-{
-  ShmBackendType backend;
-
-  for (backend = SHM_BACKEND_TYPE_PROCESS; backend <= SHM_BACKEND_TYPE_SERIAL; backend++)
-    {
-      g_autofree char *path = g_strdup_printf ("/policy/%s/%s", test_backend_name (backend), name);
-
-      test_add_data (path, GUINT_TO_POINTER (backend), func);
-    }
-}
-
 int
 main (int argc, char *argv[])
 {
@@ -697,9 +684,9 @@ main (int argc, char *argv[])
   test_add ("/policy/retries/used-up", test_retries_used_up);
   test_add ("/policy/poison", test_poison);
   test_add ("/policy/poison-in-ranges", test_poison_in_ranges);
-  add_for_backends ("collect-errors", test_collect_errors);
-  add_for_backends ("details", test_details);
-  add_for_backends ("timeout", test_timeout);
+  test_add_for_backends ("policy", "collect-errors", test_collect_errors);
+  test_add_for_backends ("policy", "details", test_details);
+  test_add_for_backends ("policy", "timeout", test_timeout);
   test_add ("/policy/timeout-without-waiting", test_timeout_without_waiting);
   test_add ("/policy/recycle", test_recycle);
   test_add ("/policy/limits", test_limits);

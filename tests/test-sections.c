@@ -332,20 +332,6 @@ test_forgotten (void)
 }
 
 static void
-add_for_backends (const char *name, GTestDataFunc func)
-{
-  ShmBackendType backend;
-
-  for (backend = SHM_BACKEND_TYPE_PROCESS; backend <= SHM_BACKEND_TYPE_SERIAL; backend++)
-    {
-      g_autofree char *path =
-          g_strdup_printf ("/sections/%s/%s", test_backend_name (backend), name);
-
-      test_add_data (path, GUINT_TO_POINTER (backend), func);
-    }
-}
-
-static void
 add_ordered (void)
 {
   static OrderedParams params[3 * 3 * 3];
@@ -372,11 +358,11 @@ main (int argc, char *argv[])
   g_test_init (&argc, &argv, NULL);
   test_start_glib_thread ();
 
-  add_for_backends ("critical", test_critical);
-  add_for_backends ("critical-twice", test_critical_twice);
+  test_add_for_backends ("sections", "critical", test_critical);
+  test_add_for_backends ("sections", "critical-twice", test_critical_twice);
   add_ordered ();
-  add_for_backends ("ordered-twice", test_ordered_twice);
-  add_for_backends ("ordered-ranges", test_ordered_ranges);
+  test_add_for_backends ("sections", "ordered-twice", test_ordered_twice);
+  test_add_for_backends ("sections", "ordered-ranges", test_ordered_ranges);
   test_add ("/sections/outside", test_outside);
   test_add ("/sections/waiting-is-idle", test_waiting_is_idle);
   test_add_data ("/sections/death-in-critical", GINT_TO_POINTER (FALSE), test_death_inside);

@@ -11,12 +11,13 @@
 #include <string.h>
 #include <unistd.h>
 
-static guint
-test_count_dir (const char *path)
+guint
+test_count_fds (void)
 {
-  g_autoptr (GDir) dir = g_dir_open (path, 0, NULL);
+  g_autoptr (GDir) dir = g_dir_open ("/proc/self/fd", 0, NULL);
   guint n = 0;
 
+  g_assert_nonnull (dir);
   while (g_dir_read_name (dir) != NULL)
     n++;
   return n;
@@ -67,7 +68,7 @@ test_count_shared_mappings (void)
 void
 test_leftovers_take (TestLeftovers *leftovers)
 {
-  leftovers->n_fds = test_count_dir ("/proc/self/fd");
+  leftovers->n_fds = test_count_fds ();
   leftovers->n_children = test_count_children ();
   leftovers->n_shared_mappings = test_count_shared_mappings ();
 }
@@ -166,4 +167,42 @@ test_backend_name (ShmBackendType backend)
   static const char *const names[] = { "process", "thread", "serial" };
 
   return names[backend];
+}
+
+void
+test_add_for_backends (const char *prefix, const char *name, GTestDataFunc func)
+{
+  ShmBackendType backend;
+
+  for (backend = SHM_BACKEND_TYPE_PROCESS; backend <= SHM_BACKEND_TYPE_SERIAL; backend++)
+    {
+      g_autofree char *path =
+          g_strdup_printf ("/%s/%s/%s", prefix, test_backend_name (backend), name);
+
+      test_add_data (path, GUINT_TO_POINTER (backend), func);
+    }
+}
+
+ShmArray *
+test_new_array (ShmDtype dtype, gsize n_dims, const gsize *shape)
+{
+  g_autoptr (GError) error = NULL;
+  ShmArray *array = shm_array_new (dtype, shape, n_dims, &error);
+
+  g_assert_no_error (error);
+  g_assert_nonnull (array);
+  return array;
+}
+
+/* An array of i4 whose items count up in C order. */
+ShmArray *
+test_new_range (gsize n_dims, const gsize *shape)
+{
+  ShmArray *array = test_new_array (SHM_DTYPE_I4, n_dims, shape);
+  gint32 *items = shm_array_get_data (array);
+  gsize i;
+
+  for (i = 0; i < shm_array_get_n_elements (array); i++)
+    items[i] = (gint32) i;
+  return array;
 }

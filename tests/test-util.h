@@ -28,3 +28,10 @@ guint test_scale (guint n);
 
 ShmMapReduce *test_pool (guint n_workers, ShmBackendType backend);
 const char *test_backend_name (ShmBackendType backend);
+
+/* Adds a test for each backend, which is its data. */
+void test_add_for_backends (const char *prefix, const char *name, GTestDataFunc func);
+
+guint test_count_fds (void);
+ShmArray *test_new_array (ShmDtype dtype, gsize n_dims, const gsize *shape);
+ShmArray *test_new_range (gsize n_dims, const gsize *shape);

@@ -64,7 +64,8 @@ shoot (gpointer data)
       int number = signals[g_rand_int_range (rand, 0, G_N_ELEMENTS (signals))];
       pid_t pid;
 
-      g_usleep (g_rand_int_range (rand, 50, 3000));
+      /* Where all is slower, a worker must still have a chance to begin. */
+      g_usleep (g_rand_int_range (rand, 50, 3000) * (test_under_valgrind () ? 100 : 1));
       if (n == 0)
         continue;
       pid = pids[g_rand_int_range (rand, 0, n)];
@@ -215,7 +216,7 @@ one_map (guint round, gsize n)
     shm_job_set_range_func (job, range_work, &shared, NULL);
   else
     shm_job_set_map_func (job, map_work, &shared, NULL);
-  g_assert_true (shm_job_run (job, NULL, &error));
+  shm_job_run (job, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpuint (shm_job_get_failures (job)->len, ==, 0);
 

@@ -85,7 +85,7 @@ check_child (const Family *family)
 
   if (!shm_fork_is_child ())
     return 1;
-  for (number = 1; number < NSIG; number++)
+  for (number = 1; number < SIGSYS; number++)
     if (number != SIGINT && number != SIGHUP && sigaction (number, NULL, &action) == 0 &&
         action.sa_handler != SIG_DFL)
       return 2;

@@ -128,10 +128,11 @@ static GVariant *
 map_damage (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
 {
   ShmRingWriter *writer = shm_worker_get_current ()->outlet_data;
+  gint64 *n_tries = user_data;
   char junk[64];
 
   memset (junk, 0xff, sizeof junk);
-  if (index == 5)
+  if (++n_tries[index] == 1 && index == 5)
     shm_ring_write (writer, junk, sizeof junk);
   return g_variant_new_uint64 (index);
 }
@@ -142,7 +143,9 @@ test_damage (gconstpointer data)
 {
   g_autoptr (ShmMapReduce) pool = test_pool (2, SHM_BACKEND_TYPE_PROCESS);
   g_autoptr (ShmJob) job = shm_job_new (pool, 20);
+  g_autoptr (ShmArray) array = NULL;
   g_autoptr (GError) error = NULL;
+  gint64 *n_tries = share (&array, 20);
 
   shm_map_reduce_set_chunk_size (pool, 10);
   shm_map_reduce_set_failure_policy (pool, SHM_FAILURE_POLICY_COLLECT);
@@ -150,7 +153,7 @@ test_damage (gconstpointer data)
     shm_map_reduce_set_max_items_per_worker (pool, 10);
   else
     shm_map_reduce_set_max_retries (pool, 2);
-  shm_job_set_map_func (job, map_damage, NULL, NULL);
+  shm_job_set_map_func (job, map_damage, n_tries, NULL);
   g_assert_false (shm_job_run (job, NULL, &error));
   g_assert_error (error, SHM_ERROR, SHM_ERROR_BAD_RESULT);
   g_assert_true (g_str_has_prefix (error->message, "Worker "));
@@ -214,7 +217,7 @@ test_early_turn (void)
 {
   ShmControlSettings settings = { .n_items = 1000, .chunk_size = 1, .n_workers = 64 };
   Turn turn = { .control = shm_control_new (&settings, NULL) };
-  guint32 n_rounds = test_scale (8000), round;
+  guint32 n_rounds = test_scale (30000), round;
   GThread *threads[2];
   guint i;
 

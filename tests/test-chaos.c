@@ -261,6 +261,11 @@ test_chaos (gconstpointer data)
   guint n_threads = 0, round;
   glong resident = 0;
 
+  if (TEST_SANITIZED && chaos.hostile)
+    {
+      g_test_skip ("no fork beside threads that allocate");
+      return;
+    }
   setrlimit (RLIMIT_CORE, &none);
   if (test_under_valgrind ())
     n_rounds = 5;

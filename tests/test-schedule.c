@@ -16,12 +16,6 @@
 
 #include "shmem-glib/shm-schedule-private.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED TRUE
-#else
-#define SANITIZED FALSE
-#endif
-
 static ShmControl *
 new_control (guint n_workers, guint64 n_items, ShmSchedule schedule, guint64 chunk_size)
 {
@@ -258,7 +252,7 @@ test_killed_anywhere (void)
   guint s, orphan, rival;
 
   /* Instrumented code takes thirty times as many steps to the same stores. */
-  if (test_under_valgrind () || SANITIZED || !can_trace ())
+  if (test_under_valgrind () || TEST_SANITIZED || !can_trace ())
     {
       g_test_skip ("no stepping through a child here");
       return;

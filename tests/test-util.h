@@ -15,6 +15,13 @@ typedef struct
   guint n_shared_mappings;
 } TestLeftovers;
 
+/* The C library's malloc survives a fork while other threads use it; the sanitizers' ones do not. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TEST_SANITIZED TRUE
+#else
+#define TEST_SANITIZED FALSE
+#endif
+
 void test_leftovers_take (TestLeftovers *leftovers);
 void test_leftovers_check (const TestLeftovers *before);
 

@@ -121,11 +121,11 @@ shm_ring_reset (ShmRing *ring)
   ring->waiting = 0;
 }
 
-/* A damaged head never gives more than the ring holds. */
+/* More than SHM_RING_DATA if the head is damaged. */
 gsize
 shm_ring_get_available (ShmRing *ring)
 {
-  return MIN (shm_load (&ring->head) - ring->tail, SHM_RING_DATA);
+  return shm_load (&ring->head) - ring->tail;
 }
 
 void

@@ -181,6 +181,12 @@ shm_wire_read (ShmWireReader *self, ShmRing *ring, guint64 n_items, ShmFrame *fr
   guint8 *body;
   gboolean is_small;
 
+  if (available > SHM_RING_DATA)
+    {
+      g_set_error (error, SHM_ERROR, SHM_ERROR_BAD_RESULT, _ ("What a worker sent is damaged (%s)"),
+                   _ ("position in the stream"));
+      return SHM_WIRE_ERROR;
+    }
   if (!self->has_header)
     {
       if (available < sizeof self->header)

@@ -268,7 +268,7 @@ test_chaos (gconstpointer data)
     }
   setrlimit (RLIMIT_CORE, &none);
   if (test_under_valgrind ())
-    n_rounds = 5;
+    n_rounds = chaos.hostile ? 2 : 5;
   threads[n_threads++] = g_thread_new ("shooter", shoot, &chaos);
   while (chaos.hostile && n_threads < G_N_ELEMENTS (threads))
     threads[n_threads++] = g_thread_new ("hostile", be_hostile, &chaos);

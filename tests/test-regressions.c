@@ -524,11 +524,11 @@ main (int argc, char *argv[])
   test_add ("/regressions/recycled-in-time", test_recycled_in_time);
   test_add ("/regressions/flood", test_flood);
   test_add ("/regressions/stdio-once", test_stdio_once);
-  test_add ("/regressions/stopped-while-waiting", test_stopped_while_waiting);
+  test_add ("/regressions/thread/stopped-while-waiting", test_stopped_while_waiting);
 
-  test_add_data ("/regressions/true-reason/process", GUINT_TO_POINTER (SHM_BACKEND_TYPE_PROCESS),
+  test_add_data ("/regressions/process/true-reason", GUINT_TO_POINTER (SHM_BACKEND_TYPE_PROCESS),
                  test_true_reason);
-  test_add_data ("/regressions/true-reason/thread", GUINT_TO_POINTER (SHM_BACKEND_TYPE_THREAD),
+  test_add_data ("/regressions/thread/true-reason", GUINT_TO_POINTER (SHM_BACKEND_TYPE_THREAD),
                  test_true_reason);
 
   return g_test_run ();

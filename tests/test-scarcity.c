@@ -259,9 +259,9 @@ main (int argc, char *argv[])
                  test_few_processes);
   test_add ("/scarcity/no-memory", test_no_memory);
   test_add ("/scarcity/no-address-space", test_no_address_space);
-  test_add_data ("/scarcity/slow-reduce/process", GUINT_TO_POINTER (SHM_BACKEND_TYPE_PROCESS),
+  test_add_data ("/scarcity/process/slow-reduce", GUINT_TO_POINTER (SHM_BACKEND_TYPE_PROCESS),
                  test_slow_reduce);
-  test_add_data ("/scarcity/slow-reduce/thread", GUINT_TO_POINTER (SHM_BACKEND_TYPE_THREAD),
+  test_add_data ("/scarcity/thread/slow-reduce", GUINT_TO_POINTER (SHM_BACKEND_TYPE_THREAD),
                  test_slow_reduce);
 
   return g_test_run ();

@@ -250,6 +250,22 @@ test_damaged_values (void)
     }
 }
 
+/* A position that cannot be made the reader take what is in the ring again and again, up to the size that a
+ * header had announced. */
+static void
+test_damaged_head (void)
+{
+  ShmFrameHeader header = { SHM_FRAME_RESULT, 2, 4, 5, G_GUINT64_CONSTANT (1) << 40 };
+  g_auto (Pipe) pipe;
+  ShmFrame frame;
+
+  pipe_init (&pipe);
+  send_raw (&pipe, header, "ay", 2);
+  g_assert_cmpint (pipe_read (&pipe, &frame), ==, SHM_WIRE_NOTHING);
+  pipe.ring->head = G_MAXUINT64;
+  g_assert_cmpint (pipe_read (&pipe, &frame), ==, SHM_WIRE_ERROR);
+}
+
 static void
 test_torn (void)
 {
@@ -331,6 +347,7 @@ main (int argc, char *argv[])
   test_add ("/wire/stopped-while-full", test_stopped_while_full);
   test_add ("/wire/damaged-headers", test_damaged_headers);
   test_add ("/wire/damaged-values", test_damaged_values);
+  test_add ("/wire/damaged-head", test_damaged_head);
   test_add ("/wire/torn", test_torn);
   test_add ("/wire/random-bytes", test_random_bytes);
   test_add ("/wire/failure", test_failure);

@@ -163,7 +163,7 @@ test_retries (gconstpointer data)
       shm_map_reduce_set_schedule (pool, schedules[s]);
       shm_map_reduce_set_max_retries (pool, 2);
       if (shared.how == HANG_ONCE || shared.how == STOP_ONCE)
-        shm_map_reduce_set_item_timeout (pool, test_under_valgrind () ? 2000 : 100);
+        shm_map_reduce_set_item_timeout (pool, test_under_valgrind () ? 3000 : 400);
       results = shm_map_reduce_map (pool, N_ITEMS, NULL, map_bad, NULL, &shared, &error);
       g_assert_no_error (error);
       check_results (results, FALSE);
@@ -373,9 +373,9 @@ test_timeout (gconstpointer data)
   g_autoptr (GPtrArray) results = NULL;
   g_autoptr (GError) error = NULL;
   gint64 begun = g_get_monotonic_time ();
-  guint nap = is_process ? 100 * G_USEC_PER_SEC : G_USEC_PER_SEC / 5;
+  guint nap = is_process ? 100 * G_USEC_PER_SEC : G_USEC_PER_SEC;
 
-  shm_map_reduce_set_item_timeout (pool, 50);
+  shm_map_reduce_set_item_timeout (pool, 400);
   results = shm_map_reduce_map (pool, 10, NULL, map_slow, NULL, GUINT_TO_POINTER (nap), &error);
   g_assert_error (error, SHM_ERROR, SHM_ERROR_WORKER_TIMEOUT);
   g_assert_true (g_str_has_prefix (error->message, "Item 3 on worker "));

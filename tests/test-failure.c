@@ -409,6 +409,9 @@ test_stdio (void)
       g_assert_error (error, SHM_ERROR, SHM_ERROR_WORKER_EXIT);
       printf ("after ");
       fflush (stdout);
+      /* Nothing on this stack is cleaned up. */
+      g_clear_error (&error);
+      g_clear_object (&pool);
       exit (0);
     }
   g_test_trap_subprocess (NULL, 0, 0);

@@ -137,9 +137,12 @@ test_no_processes (void)
       test_leftovers_check (&before);
       return;
     }
+  if (test_under_valgrind () || TEST_SANITIZED)
+    {
+      g_test_skip ("the tool itself needs a process");
+      return;
+    }
   g_test_trap_subprocess (NULL, 0, 0);
-  if (test_under_valgrind ())
-    return;
   g_test_trap_assert_passed ();
 }
 

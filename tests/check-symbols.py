@@ -30,18 +30,18 @@ def listed_symbols(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('library', help='the shared library')
+    parser.add_argument('shared_object', help='the shared library')
     parser.add_argument('list', type=pathlib.Path, help='the list, one name a line, sorted')
     parser.add_argument('--update', action='store_true', help='write the list anew')
     args = parser.parse_args()
 
-    exported = exported_symbols(args.library)
+    exported = exported_symbols(args.shared_object)
     if args.update:
         args.list.write_text(''.join(name + '\n' for name in sorted(exported)), encoding='utf-8')
         return 0
 
     if not exported:
-        print(f'{args.library} exports nothing')
+        print(f'{args.shared_object} exports nothing')
         return 1
     listed = listed_symbols(args.list)
     for name in sorted(exported - listed):
@@ -49,7 +49,7 @@ def main():
     for name in sorted(listed - exported):
         print(f'-{name}: in {args.list}, but not exported')
     if exported != listed:
-        print(f'If this is meant: {sys.argv[0]} --update {args.library} {args.list}')
+        print(f'If this is meant: {sys.argv[0]} --update {args.shared_object} {args.list}')
         return 1
     print(f'{len(exported)} symbols, as listed')
     return 0

@@ -38,11 +38,12 @@
 #include "shm-schedule-private.h"
 #include "shm-wire-private.h"
 
-#define PROVE_TIME G_USEC_PER_SEC             /* for a child to prove itself */
-#define PROVE_TIME_MAX (60 * G_USEC_PER_SEC)  /* the same, if it waits for a processor */
-#define GRACE_TIME (G_USEC_PER_SEC / 2)       /* between SIGTERM and SIGKILL */
-#define MAX_STARTS 32                         /* of one slot, in a row, with no proof */
-#define MAX_IDLE_DEATHS 64                    /* in a row, with no item done in between */
+#define PROVE_TIME G_USEC_PER_SEC            /* for a child to prove itself */
+#define PROVE_TIME_MAX (60 * G_USEC_PER_SEC) /* the same, if it waits for a processor */
+#define GRACE_TIME (G_USEC_PER_SEC / 2)      /* between SIGTERM and SIGKILL */
+#define MAX_STARTS 192                       /* of one slot, in a row, with no proof; */
+#define HUNG_STARTS 6      /* one that hung, and so took a second, counts so much */
+#define MAX_IDLE_DEATHS 64 /* in a row, with no item done in between */
 #define FORK_AGAIN_TIME (G_USEC_PER_SEC / 20) /* after a fork that failed */
 #define MAX_FORK_FAILURES 20         /* in a row, while workers may wait for the one missing */
 #define NO_PIDFD_TIME G_USEC_PER_SEC /* for a child whose watch another process has inherited */
@@ -144,7 +145,6 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
     slot->tag = g_source_add_unix_fd (self->source, slot->child.watch, G_IO_IN | G_IO_HUP);
   slot->started = g_get_monotonic_time ();
   slot->prove_by = slot->started + PROVE_TIME;
-  slot->n_starts++;
   self->n_children++;
   return TRUE;
 }
@@ -437,8 +437,12 @@ shm_process_gone (ShmProcess *self, guint rank, ShmDeath *death)
           else if (line->state != SHM_LINE_FINISHED)
             shm_process_bury (self, rank, death);
         }
-      else if (slot->n_starts >= MAX_STARTS)
-        shm_process_report (self, shm_failure_new_death (SHM_NO_ITEM, rank, death));
+      else
+        {
+          slot->n_starts += line->state == SHM_LINE_CONDEMNED ? HUNG_STARTS : 1;
+          if (slot->n_starts >= MAX_STARTS)
+            shm_process_report (self, shm_failure_new_death (SHM_NO_ITEM, rank, death));
+        }
     }
   g_clear_error (&slot->damage);
   shm_lock_break (&control->header->critical, rank + 1);

@@ -9,10 +9,7 @@
 G_BEGIN_DECLS
 
 const char *shm_gettext (const char *message) G_GNUC_FORMAT (1);
-const char *shm_ngettext (const char *singular, const char *plural, gulong n) G_GNUC_FORMAT (1)
-    G_GNUC_FORMAT (2);
 
 #define _(message) shm_gettext (message)
-#define N_(message) (message)
 
 G_END_DECLS

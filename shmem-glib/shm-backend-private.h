@@ -19,18 +19,24 @@ typedef enum
  * (). */
 typedef struct
 {
-  void (*result) (gpointer job, guint64 begin, guint64 end, GVariant *value); /* takes value */
-  ShmVerdict (*failure) (gpointer job, ShmFailure *failure);                  /* takes failure */
-  void (*finished) (
-      gpointer job); /* nothing runs any more; shm_backend_free () may follow at once */
+  void (*frame) (gpointer job, guint rank, ShmFrame *frame); /* no failure; takes the value */
+  ShmVerdict (*failure) (gpointer job, ShmFailure *failure); /* takes the failure */
+  /* All that was handed over for the items below `lowest` has arrived. TRUE: look again soon. */
+  gboolean (*look) (gpointer job, guint64 lowest);
+  /* A worker of this rank is gone; cpu_time in µs, peak_memory in bytes or 0. */
+  void (*left) (
+      gpointer job, guint rank, const ShmLine *line, gint64 cpu_time, guint64 peak_memory);
+  /* Nothing runs any more; shm_backend_free () may follow at once. */
+  void (*finished) (gpointer job);
 } ShmBackendClient;
 
 /* What a worker process may use; 0 is no limit. */
 typedef struct
 {
-  guint64 memory; /* bytes of address space, beside what it inherits */
-  guint cpu_time; /* seconds */
-  gint niceness;  /* added to the caller's */
+  guint64 memory;  /* bytes of address space, beside what it inherits */
+  guint cpu_time;  /* seconds */
+  guint n_threads; /* of OpenMP and linear algebra, in each worker */
+  gint niceness;   /* added to the caller's */
 } ShmWorkerLimits;
 
 typedef struct

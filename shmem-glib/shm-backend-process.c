@@ -36,6 +36,7 @@
 #include "shm-i18n-private.h"
 #include "shm-process-child-private.h"
 #include "shm-schedule-private.h"
+#include "shm-thread-limit-private.h"
 #include "shm-wire-private.h"
 
 #define PROVE_TIME G_USEC_PER_SEC            /* for a child to prove itself */
@@ -60,13 +61,14 @@ typedef struct
   gint64 prove_by;     /* 0: it has proved itself */
   guint n_starts;
   gboolean timed_out;   /* its item did, and it is being killed */
+  gboolean summed_up;   /* what its tear-down returned has arrived */
   gint64 stopped_since; /* monotonic time, µs: seen stopped between two items; 0: it was not */
 } ShmSlot;
 
 typedef struct
 {
   ShmBackend parent;
-  int lifeline[2];
+  ShmForkFds fds;
   GSource *source;
   ShmSlot *slots;
   guint n_children;
@@ -129,9 +131,10 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
   slot->handed_over = 0;
   g_clear_error (&slot->damage);
   slot->timed_out = FALSE;
+  slot->summed_up = FALSE;
   slot->stopped_since = 0;
   shm_store (&control->lines[rank].state, SHM_LINE_FORKED);
-  if (!shm_fork (&slot->child, control->header->event_fd, self->lifeline, error))
+  if (!shm_fork (&slot->child, &self->fds, error))
     {
       shm_store (&control->lines[rank].state, SHM_LINE_EMPTY);
       return FALSE;
@@ -203,7 +206,8 @@ shm_process_fork_failed (ShmProcess *self, guint rank, const GError *error)
   self->n_fork_failures++;
   self->fork_again_at = g_get_monotonic_time () + FORK_AGAIN_TIME;
   if (self->n_children == 0 || (self->n_fork_failures > MAX_FORK_FAILURES &&
-                                shm_load (&backend->control->header->n_turn_waiters) > 0))
+                                (shm_load (&backend->control->header->n_turn_waiters) > 0 ||
+                                 backend->setup.work->kind == SHM_WORK_REGION)))
     {
       g_autoptr (GError) no_workers = g_error_new (
           SHM_ERROR, SHM_ERROR_NO_WORKERS, _ ("No worker can be started: %s"), error->message);
@@ -246,23 +250,33 @@ static void
 shm_process_deliver (ShmProcess *self, guint rank, ShmFrame *frame)
 {
   const ShmBackendSetup *setup = &self->parent.setup;
-  g_autoptr (GVariant) value = g_steal_pointer (&frame->value);
+  g_autoptr (GVariant) value = NULL;
   g_autoptr (GError) error = NULL;
   ShmFailure *failure;
+  guint64 index;
 
+  if (frame->kind == SHM_FRAME_RESULT || frame->kind == SHM_FRAME_FAILURE)
+    self->slots[rank].handed_over = frame->end;
+  if (frame->kind == SHM_FRAME_SUMMARY)
+    self->slots[rank].summed_up = TRUE;
   if (self->stopping)
-    return;
-  if (frame->kind == SHM_FRAME_RESULT)
     {
-      setup->client->result (setup->job, frame->begin, frame->end, g_steal_pointer (&value));
+      g_variant_unref (frame->value);
       return;
     }
-  failure = shm_failure_from_variant (setup->work->base + frame->begin, rank, value);
+  if (frame->kind != SHM_FRAME_FAILURE && frame->kind != SHM_FRAME_BROKEN)
+    {
+      setup->client->frame (setup->job, rank, frame);
+      return;
+    }
+  value = frame->value;
+  index = frame->kind == SHM_FRAME_BROKEN ? SHM_NO_ITEM : setup->work->base + frame->begin;
+  failure = shm_failure_from_variant (index, rank, value);
   if (failure == NULL)
     {
       g_set_error_literal (&error, SHM_ERROR, SHM_ERROR_BAD_RESULT,
                            _ ("an error arrived that makes no sense"));
-      failure = shm_failure_new (setup->work->base + frame->begin, rank, error);
+      failure = shm_failure_new (index, rank, error);
     }
   shm_process_report (self, failure);
 }
@@ -281,7 +295,7 @@ shm_process_drain (ShmProcess *self, guint rank, gint64 until)
       g_autoptr (GError) error = NULL;
       ShmFrame frame;
 
-      switch (shm_wire_read (&slot->reader, ring, backend->setup.settings.n_items, &frame, &error))
+      switch (shm_wire_read (&slot->reader, ring, backend->control->limit, &frame, &error))
         {
         case SHM_WIRE_NOTHING:
           return TRUE;
@@ -291,7 +305,7 @@ shm_process_drain (ShmProcess *self, guint rank, gint64 until)
           return TRUE;
         case SHM_WIRE_BAD_VALUE:
           /* Of a range nobody can tell which items are lost with it. */
-          if (frame.end - frame.begin > 1)
+          if (frame.end - frame.begin != 1)
             {
               slot->damage = g_steal_pointer (&error);
               shm_fork_kill (&slot->child, SIGKILL);
@@ -303,7 +317,6 @@ shm_process_drain (ShmProcess *self, guint rank, gint64 until)
           break;
         case SHM_WIRE_FRAME:
         default:
-          slot->handed_over = frame.end;
           shm_process_deliver (self, rank, &frame);
         }
       if ((++count & 7) == 0 && g_get_monotonic_time () >= until)
@@ -373,26 +386,49 @@ shm_process_look_for_oom (ShmProcess *self)
   return more;
 }
 
+/* Whether something dies with the worker that nobody can do again, and what. */
+static const char *
+shm_process_get_loss (ShmProcess *self, guint rank)
+{
+  const ShmLine *line = &self->parent.control->lines[rank];
+  const ShmWork *work = self->parent.setup.work;
+
+  if (line->life == SHM_LIFE_SET_UP)
+    return _ ("while it was set up");
+  if (work->tear_down.func == NULL || self->slots[rank].summed_up || line->life == SHM_LIFE_OVER)
+    return NULL;
+  if (line->life == SHM_LIFE_TEAR_DOWN)
+    return _ ("while it was torn down");
+  return line->n_done > 0 ? _ ("what it had gathered is lost") : NULL;
+}
+
 /* A worker died while it owned a range, or could have. */
 static void
 shm_process_bury (ShmProcess *self, guint rank, ShmDeath *death)
 {
   ShmBackend *backend = &self->parent;
   ShmSlot *slot = &self->slots[rank];
+  const char *loss = shm_process_get_loss (self, rank);
   ShmVerdict verdict = SHM_VERDICT_RETRY;
   ShmRemains remains;
 
   shm_schedule_resolve (backend->control, rank, slot->handed_over, &remains);
   if (backend->control->lines[rank].state == SHM_LINE_RECYCLED)
     remains.item = SHM_NO_ITEM;
-  else if (remains.item != SHM_NO_ITEM || ++self->n_idle_deaths > MAX_IDLE_DEATHS)
+  if (loss != NULL || remains.item != SHM_NO_ITEM ||
+      (backend->control->lines[rank].state != SHM_LINE_RECYCLED &&
+       ++self->n_idle_deaths > MAX_IDLE_DEATHS))
     {
       guint64 index =
           remains.item == SHM_NO_ITEM ? SHM_NO_ITEM : backend->setup.work->base + remains.item;
+      ShmFailure *failure;
 
       death->timed_out = slot->timed_out;
       death->oom = death->wait_status == SIGKILL && shm_process_look_for_oom (self);
-      verdict = shm_process_report (self, shm_failure_new_death (index, rank, death));
+      failure = shm_failure_new_death (index, rank, death);
+      if (loss != NULL)
+        shm_failure_set_final (failure, loss);
+      verdict = shm_process_report (self, failure);
     }
   if (verdict != SHM_VERDICT_STOP)
     shm_process_orphan (self, rank, &remains, verdict);
@@ -445,6 +481,8 @@ shm_process_gone (ShmProcess *self, guint rank, ShmDeath *death)
         }
     }
   g_clear_error (&slot->damage);
+  backend->setup.client->left (backend->setup.job, rank, line, shm_death_get_cpu_time (death),
+                               (guint64) death->rusage.ru_maxrss * 1024);
   shm_lock_break (&control->header->critical, rank + 1);
   shm_schedule_clear (control, rank);
 }
@@ -585,17 +623,19 @@ shm_process_dispatch (ShmBackend *backend)
 {
   ShmProcess *self = (ShmProcess *) backend;
   gint64 until = g_get_monotonic_time () + DISPATCH_TIME;
-  guint n_workers = backend->setup.settings.n_workers;
+  const ShmBackendSetup *setup = &backend->setup;
+  guint n_workers = setup->settings.n_workers;
+  guint64 lowest = shm_schedule_get_lowest_unfinished (backend->control);
+  gboolean drained = TRUE;
   guint i;
 
   /* One that has much to say must not keep the others from being heard. */
-  for (i = 0; i < n_workers; i++)
+  for (i = 0; i < n_workers && drained; i++)
     {
       guint rank = self->next_rank;
 
       self->next_rank = (rank + 1) % n_workers;
-      if (!shm_process_drain (self, rank, until))
-        break;
+      drained = shm_process_drain (self, rank, until);
     }
 
   if (shm_process_reap (self) && !self->stopping)
@@ -604,11 +644,13 @@ shm_process_dispatch (ShmBackend *backend)
       shm_process_set_timer (self);
     }
   shm_process_check_timers (self);
+  if (drained && !self->stopping && setup->client->look (setup->job, lowest))
+    g_source_set_ready_time (self->source, 0);
 
   if (self->n_children == 0)
     {
       g_source_destroy (self->source);
-      backend->setup.client->finished (backend->setup.job);
+      setup->client->finished (setup->job);
     }
 }
 
@@ -624,8 +666,8 @@ shm_process_free (ShmBackend *backend)
       g_source_destroy (self->source);
       g_source_unref (self->source);
     }
-  shm_fork_close_fd (&self->lifeline[0]);
-  shm_fork_close_fd (&self->lifeline[1]);
+  shm_fork_close_fd (&self->fds.lifeline[0]);
+  shm_fork_close_fd (&self->fds.lifeline[1]);
   g_clear_pointer (&backend->control, shm_control_free);
   for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
     {
@@ -646,19 +688,22 @@ shm_process_start (const ShmBackendSetup *setup, GError **error)
   backend->setup = *setup;
   backend->setup.settings.with_rings = TRUE;
   backend->setup.settings.with_wakeups = TRUE;
-  self->lifeline[0] = self->lifeline[1] = -1;
+  self->fds.lifeline[0] = self->fds.lifeline[1] = -1;
   self->slots = g_new0 (ShmSlot, setup->settings.n_workers);
   backend->control = shm_control_new (&backend->setup.settings, error);
-  if (backend->control == NULL || !shm_fork_open_pipe (self->lifeline, error))
+  if (backend->control == NULL || !shm_fork_open_pipe (self->fds.lifeline, error))
     {
       shm_process_free (backend);
       return NULL;
     }
+  self->fds.event_fd = backend->control->header->event_fd;
+  self->fds.arena_fd = setup->work->input->arena.fd;
+  shm_thread_limit_prepare ();
   self->source = shm_backend_source_new (backend, shm_process_pending, shm_process_dispatch);
   shm_process_fill (self);
   /* While the children work. */
   self->n_oom_kills = shm_cpu_oom_kills_at ("");
-  if (self->n_children > 0)
+  if (self->n_children > 0 && setup->settings.window == 0)
     shm_process_set_timer (self);
   else
     g_source_set_ready_time (self->source, 0);

@@ -11,6 +11,8 @@
 
 #include "shm-backend-private.h"
 
+#include "shm-schedule-private.h"
+
 #define SLICE 5000 /* µs */
 
 typedef struct
@@ -18,46 +20,76 @@ typedef struct
   ShmBackend parent;
   GSource *source;
   ShmWorker worker;
+  gint64 paused; /* when the last slice ended, monotonic ns */
 } ShmSerial;
 
 static gboolean
-shm_serial_result (ShmWorker *worker, guint64 begin, guint64 end, GVariant *value)
+shm_serial_send (ShmWorker *worker, const ShmFrame *sent)
 {
   ShmSerial *self = worker->outlet_data;
   const ShmBackendSetup *setup = &self->parent.setup;
+  ShmFrame frame = *sent;
+  ShmWorker *current;
+  gboolean go_on = TRUE;
 
   /* What the caller does with it is none of the work function. */
-  shm_worker_swap_current (worker->outer);
-  setup->client->result (setup->job, begin, end, value);
-  shm_worker_swap_current (worker);
-  return TRUE;
+  current = shm_worker_swap_current (worker->outer);
+  if (frame.failure != NULL)
+    go_on = setup->client->failure (setup->job, frame.failure) != SHM_VERDICT_STOP;
+  else
+    setup->client->frame (setup->job, worker->rank, &frame);
+  shm_worker_swap_current (current);
+  return go_on;
 }
 
+/* Whether there is more to do. */
 static gboolean
-shm_serial_failure (ShmWorker *worker, guint64 item, ShmFailure *failure)
+shm_serial_look (ShmSerial *self)
 {
-  ShmSerial *self = worker->outlet_data;
-  const ShmBackendSetup *setup = &self->parent.setup;
+  ShmBackend *backend = &self->parent;
+  const ShmBackendSetup *setup = &backend->setup;
 
-  return setup->client->failure (setup->job, failure) != SHM_VERDICT_STOP;
+  if (!shm_load (&backend->control->header->stop))
+    setup->client->look (setup->job, shm_schedule_get_lowest_unfinished (backend->control));
+  return shm_schedule_has_more (backend->control, 0) && !shm_load (&backend->control->header->stop);
 }
 
-static const ShmOutlet serial_outlet = {
-  .result = shm_serial_result,
-  .failure = shm_serial_failure,
-};
+static void
+shm_serial_finish (ShmSerial *self)
+{
+  ShmBackend *backend = &self->parent;
+  const ShmBackendSetup *setup = &backend->setup;
+  ShmLine *line = self->worker.line;
+
+  if (self->worker.line->life == SHM_LIFE_WORK)
+    shm_worker_tear_down (&self->worker);
+  line->ended = MAX (line->ended, line->started);
+  setup->client->left (setup->job, 0, line, line->cpu_time / 1000, 0);
+  setup->client->finished (setup->job);
+}
 
 static gboolean
 shm_serial_dispatch (gpointer data)
 {
   ShmSerial *self = data;
-  const ShmBackendSetup *setup = &self->parent.setup;
   gint64 until = g_get_monotonic_time () + SLICE;
+  ShmLine *line = self->worker.line;
+  gboolean go_on = TRUE;
 
-  while (shm_worker_step (&self->worker))
-    if (g_get_monotonic_time () >= until)
-      return G_SOURCE_CONTINUE;
-  setup->client->finished (setup->job);
+  /* The time between two slices is not the worker's. */
+  if (line->life == SHM_LIFE_NONE)
+    go_on = shm_worker_set_up (&self->worker);
+  else
+    line->started += shm_now_ns () - self->paused;
+  while (go_on && shm_serial_look (self))
+    while ((go_on = shm_worker_step (&self->worker)))
+      if (g_get_monotonic_time () >= until)
+        {
+          shm_serial_look (self);
+          self->paused = shm_now_ns ();
+          return G_SOURCE_CONTINUE;
+        }
+  shm_serial_finish (self);
   return G_SOURCE_REMOVE;
 }
 
@@ -105,7 +137,7 @@ shm_serial_start (const ShmBackendSetup *setup, GError **error)
     .rank = 0,
     .pool = setup->pool,
     .work = setup->work,
-    .outlet = &serial_outlet,
+    .outlet = shm_serial_send,
     .outlet_data = self,
   };
   shm_worker_init (&self->worker);

@@ -22,14 +22,7 @@
 #include "shm-schedule-private.h"
 
 #define MAX_QUEUE 16384
-
-typedef struct
-{
-  guint64 begin;
-  guint64 end;
-  GVariant *value;     /* of a result, or */
-  ShmFailure *failure; /* a failure */
-} ShmParcel;
+#define MAX_BYTES ((gsize) 1 << 20) /* a queue that holds as much takes no more */
 
 typedef struct
 {
@@ -37,7 +30,8 @@ typedef struct
   GThread *thread;       /* NULL: not started, or joined */
   pthread_mutex_t mutex; /* guards what follows */
   pthread_cond_t room;
-  GArray *parcels;
+  GArray *frames; /* of ShmFrame */
+  gsize n_bytes;  /* of their values */
 } ShmThread;
 
 typedef struct
@@ -50,39 +44,37 @@ typedef struct
 } ShmThreads;
 
 static gboolean
-shm_thread_put (ShmWorker *worker, ShmParcel parcel)
+shm_thread_is_full (ShmThread *self, guint max_frames, gsize max_bytes)
+{
+  return self->frames->len >= max_frames || self->n_bytes >= max_bytes;
+}
+
+static gboolean
+shm_thread_send (ShmWorker *worker, const ShmFrame *frame)
 {
   ShmThread *self = worker->outlet_data;
   guint32 *stop = &worker->control->header->stop;
-  guint length;
+  gsize size = frame->value ? g_variant_get_size (frame->value) : 0;
+  gboolean urgent;
+  gint64 since = 0;
 
   pthread_mutex_lock (&self->mutex);
-  while (self->parcels->len >= MAX_QUEUE && !shm_load (stop))
-    pthread_cond_wait (&self->room, &self->mutex);
-  g_array_append_val (self->parcels, parcel);
-  length = self->parcels->len;
+  while (shm_thread_is_full (self, MAX_QUEUE, MAX_BYTES) && !shm_load (stop))
+    {
+      if (since == 0)
+        since = shm_now_ns ();
+      pthread_cond_wait (&self->room, &self->mutex);
+    }
+  g_array_append_val (self->frames, *frame);
+  self->n_bytes += size;
+  urgent = frame->failure != NULL || shm_thread_is_full (self, MAX_QUEUE / 2, MAX_BYTES / 2);
   pthread_mutex_unlock (&self->mutex);
 
-  shm_control_notify (worker->control, parcel.failure != NULL || length >= MAX_QUEUE / 2);
+  if (since != 0)
+    worker->line->slept[SHM_SLEEP_OUTPUT] += shm_now_ns () - since;
+  shm_control_notify (worker->control, urgent);
   return !shm_load (stop);
 }
-
-static gboolean
-shm_thread_result (ShmWorker *worker, guint64 begin, guint64 end, GVariant *value)
-{
-  return shm_thread_put (worker, (ShmParcel){ begin, end, value, NULL });
-}
-
-static gboolean
-shm_thread_failure (ShmWorker *worker, guint64 item, ShmFailure *failure)
-{
-  return shm_thread_put (worker, (ShmParcel){ item, item + 1, NULL, failure });
-}
-
-static const ShmOutlet thread_outlet = {
-  .result = shm_thread_result,
-  .failure = shm_thread_failure,
-};
 
 static gpointer
 shm_thread_main (gpointer data)
@@ -104,16 +96,17 @@ shm_threads_pending (ShmBackend *backend, gboolean urgent)
   for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
     {
       ShmThread *thread = &self->threads[rank];
-      guint length;
+      gboolean any;
 
       if (thread->thread == NULL)
         continue;
       if (shm_load (&thread->worker.line->state) == SHM_LINE_FINISHED)
         return TRUE;
       pthread_mutex_lock (&thread->mutex);
-      length = thread->parcels->len;
+      any = urgent ? shm_thread_is_full (thread, MAX_QUEUE / 2, MAX_BYTES / 2)
+                   : thread->frames->len > 0;
       pthread_mutex_unlock (&thread->mutex);
-      if (length > (urgent ? MAX_QUEUE / 2 : 0))
+      if (any)
         return TRUE;
     }
   return FALSE;
@@ -140,61 +133,71 @@ shm_threads_stop (ShmBackend *backend)
 }
 
 static void
-shm_threads_deliver (ShmThreads *self, ShmParcel *parcel)
+shm_threads_deliver (ShmThreads *self, guint rank, ShmFrame *frame)
 {
   const ShmBackendSetup *setup = &self->parent.setup;
 
   if (self->stopping)
     {
-      g_clear_pointer (&parcel->value, g_variant_unref);
-      g_clear_pointer (&parcel->failure, shm_failure_unref);
+      g_clear_pointer (&frame->value, g_variant_unref);
+      g_clear_pointer (&frame->failure, shm_failure_unref);
     }
-  else if (parcel->value != NULL)
-    setup->client->result (setup->job, parcel->begin, parcel->end, parcel->value);
-  else if (setup->client->failure (setup->job, parcel->failure) == SHM_VERDICT_STOP)
+  else if (frame->failure == NULL)
+    setup->client->frame (setup->job, rank, frame);
+  else if (setup->client->failure (setup->job, frame->failure) == SHM_VERDICT_STOP)
     shm_threads_stop (&self->parent);
 }
 
 static void
 shm_threads_drain (ShmThreads *self, ShmThread *thread)
 {
-  g_autoptr (GArray) parcels = g_array_new (FALSE, FALSE, sizeof (ShmParcel));
+  g_autoptr (GArray) frames = g_array_new (FALSE, FALSE, sizeof (ShmFrame));
   guint i;
 
   pthread_mutex_lock (&thread->mutex);
-  if (thread->parcels->len > 0)
+  if (thread->frames->len > 0)
     {
-      GArray *full = thread->parcels;
+      GArray *full = thread->frames;
 
-      thread->parcels = parcels;
-      parcels = full;
+      thread->frames = frames;
+      thread->n_bytes = 0;
+      frames = full;
       pthread_cond_broadcast (&thread->room);
     }
   pthread_mutex_unlock (&thread->mutex);
 
-  for (i = 0; i < parcels->len; i++)
-    shm_threads_deliver (self, &g_array_index (parcels, ShmParcel, i));
+  for (i = 0; i < frames->len; i++)
+    shm_threads_deliver (self, thread->worker.rank, &g_array_index (frames, ShmFrame, i));
 }
 
 static void
 shm_threads_dispatch (ShmBackend *backend)
 {
   ShmThreads *self = (ShmThreads *) backend;
+  const ShmBackendSetup *setup = &backend->setup;
+  guint64 lowest = shm_schedule_get_lowest_unfinished (backend->control);
   guint rank;
 
-  for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
+  for (rank = 0; rank < setup->settings.n_workers; rank++)
     {
       ShmThread *thread = &self->threads[rank];
+      ShmLine *line = thread->worker.line;
+      gboolean gone;
 
       if (thread->thread == NULL)
         continue;
-      if (shm_load (&thread->worker.line->state) == SHM_LINE_FINISHED)
-        {
-          g_thread_join (g_steal_pointer (&thread->thread));
-          self->n_running--;
-        }
+      gone = shm_load (&line->state) == SHM_LINE_FINISHED;
+      if (gone)
+        g_thread_join (g_steal_pointer (&thread->thread));
       shm_threads_drain (self, thread);
+      if (gone)
+        {
+          self->n_running--;
+          setup->client->left (setup->job, rank, line, line->cpu_time / 1000, 0);
+        }
     }
+  g_source_set_ready_time (self->source,
+                           !self->stopping && setup->client->look (setup->job, lowest) ? 0 : -1);
 
   if (self->n_running == 0)
     {
@@ -216,7 +219,7 @@ shm_threads_free (ShmBackend *backend)
 
       pthread_mutex_destroy (&thread->mutex);
       pthread_cond_destroy (&thread->room);
-      g_array_unref (thread->parcels);
+      g_array_unref (thread->frames);
     }
   g_free (self->threads);
   if (self->source != NULL)
@@ -233,13 +236,13 @@ shm_threads_init_thread (ShmThreads *self, guint rank)
 
   pthread_mutex_init (&thread->mutex, NULL);
   pthread_cond_init (&thread->room, NULL);
-  thread->parcels = g_array_new (FALSE, FALSE, sizeof (ShmParcel));
+  thread->frames = g_array_new (FALSE, FALSE, sizeof (ShmFrame));
   thread->worker = (ShmWorker){
     .control = backend->control,
     .rank = rank,
     .pool = backend->setup.pool,
     .work = backend->setup.work,
-    .outlet = &thread_outlet,
+    .outlet = shm_thread_send,
     .outlet_data = thread,
   };
 }
@@ -284,7 +287,7 @@ shm_threads_start (const ShmBackendSetup *setup, GError **error)
       setup->client->failure (setup->job, shm_failure_new (SHM_NO_ITEM, rank - 1, local_error));
       shm_threads_stop (backend);
     }
-  else if (self->n_running == 0)
+  else if (self->n_running == 0 || setup->settings.window)
     g_source_set_ready_time (self->source, 0);
   g_source_attach (self->source, setup->context);
   return backend;

@@ -32,6 +32,27 @@ typedef enum
 /* in item_started: its time is over, and the worker is being killed */
 #define SHM_ITEM_CONDEMNED G_MININT64
 
+/* What a worker sleeps for, as the statistics have it. */
+typedef enum
+{
+  SHM_SLEEP_CRITICAL,
+  SHM_SLEEP_ORDERED,
+  SHM_SLEEP_BARRIER,
+  SHM_SLEEP_OUTPUT, /* room for results */
+  SHM_SLEEP_INPUT,  /* items */
+  SHM_N_SLEEPS
+} ShmSleepKind;
+
+/* Where a worker is, apart from its ranges. */
+typedef enum
+{
+  SHM_LIFE_NONE,
+  SHM_LIFE_SET_UP,
+  SHM_LIFE_WORK,
+  SHM_LIFE_TEAR_DOWN,
+  SHM_LIFE_OVER
+} ShmLife;
+
 typedef enum
 {
   SHM_AWAKE,
@@ -54,7 +75,15 @@ typedef struct
   guint32 turn_waiting; /* counted in n_turn_waiters */
   /* on a cache line of its own, since the others write it */
   guint32 turn_wake __attribute__ ((aligned (SHM_CACHE_LINE)));
-  guint64 n_done; /* items that this worker has done, in all its ranges */
+  guint64 n_done;     /* items that this worker has done, in all its ranges */
+  guint32 life;       /* ShmLife */
+  guint32 loop;       /* of a region: the loop that it is in or has been in, counted from 1 */
+  guint64 loop_floor; /* no iteration of that loop below this waits for this worker */
+  /* for the statistics, in monotonic ns */
+  gint64 started;  /* 0: it has not */
+  gint64 ended;    /* 0: it has not, or had no time to say so */
+  gint64 cpu_time; /* of a thread */
+  gint64 slept[SHM_N_SLEEPS];
 } __attribute__ ((aligned (SHM_CACHE_LINE))) ShmLine;
 
 /* A range that lost its worker. `owner` says whose it is. */
@@ -79,7 +108,13 @@ typedef struct
   gboolean stop_at_failure;
   gint64 item_timeout;          /* µs; 0: none */
   guint64 max_items_per_worker; /* 0: no end */
+  guint64 max_chunk;            /* 0: none; while there is a window no range is larger */
+  gboolean can_sleep;           /* a worker may sleep until there are items */
+  gboolean with_caller;         /* the caller itself is rank 0 of the region */
   /* read often, written seldom */
+  guint64 limit;        /* items from this one on cannot be claimed yet; only grows */
+  guint32 closed;       /* the limit is the last one */
+  guint32 limit_wake;   /* who waits for items sleeps on it */
   guint32 stop;         /* nobody may begin another item; sleepers go home */
   guint32 n_orphans;    /* never too low; a death can leave it too high */
   guint32 orphans_used; /* slots from this one on have never been used */
@@ -87,10 +122,21 @@ typedef struct
   guint32 ordered_used; /* chunks of automatic size hold one item from here on */
   /* next item << 16 | rank + 1 of the last claimer */
   guint64 next __attribute__ ((aligned (SHM_CACHE_LINE)));
+  guint64 loop __attribute__ ((aligned (SHM_CACHE_LINE)));    /* see shm-region.c */
+  guint64 barrier __attribute__ ((aligned (SHM_CACHE_LINE))); /* see shm-region.c */
+  guint32 barrier_wake;
+  guint32 barrier_broken;
   guint32 sleep __attribute__ ((aligned (SHM_CACHE_LINE))); /* ShmSleep, the caller's */
   guint32 n_turn_waiters __attribute__ ((aligned (SHM_CACHE_LINE)));
   ShmLock critical __attribute__ ((aligned (SHM_CACHE_LINE)));
 } ShmControlHeader;
+
+/* Where an item that was fed lies in the arena. */
+typedef struct
+{
+  guint64 offset;
+  guint64 size;
+} ShmFeedSlot;
 
 /* One job's shared memory, as this process sees it. */
 typedef struct
@@ -99,9 +145,14 @@ typedef struct
   ShmLine *lines;
   guint64 *confirmed; /* [by][whose]: where a claim of `whose` ended, as seen by `by` */
   ShmOrphan *orphans;
+  ShmFeedSlot *feed; /* item i lies in slot i % feed_size */
+  gsize feed_size;
   guint8 *rings;
   gsize ring_size; /* bytes for each worker, its header included */
   gsize map_size;
+  guint64 limit; /* the caller's own copies: what is shared may get damaged */
+  gboolean closed;
+  guint64 n_done_before; /* the caller's: done by workers that are gone */
 } ShmControl;
 
 typedef struct
@@ -113,6 +164,9 @@ typedef struct
   gboolean stop_at_failure;
   gint64 item_timeout;          /* µs; 0: none */
   guint64 max_items_per_worker; /* 0: no end */
+  guint64 window;               /* 0: all items can be claimed from the beginning */
+  gsize feed_size;              /* slots for items that are fed to processes */
+  gboolean with_caller;         /* rank 0 is the caller's own */
   gboolean with_rings;          /* results travel through shared memory */
   gboolean with_wakeups;        /* the workers do not run in the caller's own thread */
 } ShmControlSettings;
@@ -123,6 +177,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (ShmControl, shm_control_free)
 
 void shm_control_notify (ShmControl *control, gboolean urgent);
 void shm_control_stop (ShmControl *control);
+void shm_control_wake (guint32 *word);
+void shm_control_set_limit (ShmControl *control, guint64 limit, gboolean closed);
+guint64 shm_control_count_done (ShmControl *control);
 gpointer shm_control_get_ring (ShmControl *control, guint rank);
 
 G_END_DECLS

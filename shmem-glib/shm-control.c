@@ -4,7 +4,8 @@
 
 /* The control block of one job: an anonymous shared mapping, made by the caller before it forks.
  *
- *     header | lines, one a worker | confirmed claims | orphaned ranges | rings, one a worker
+ *     header | lines, one a worker | confirmed claims | orphaned ranges | slots of fed items |
+ *     rings, one a worker
  *
  * The caller owns the mapping and the eventfd; a worker that dies takes nothing with it. The
  * eventfd is how workers wake the caller, if `sleep` says that it wants to be: the caller sets it
@@ -46,7 +47,8 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   gsize lines_at = shm_control_align (sizeof (ShmControlHeader));
   gsize confirmed_at = lines_at + shm_control_align (n * sizeof (ShmLine));
   gsize orphans_at = confirmed_at + shm_control_align (n * n * sizeof (guint64));
-  gsize rings_at = orphans_at + shm_control_align (SHM_CONTROL_ORPHANS * sizeof (ShmOrphan));
+  gsize feed_at = orphans_at + shm_control_align (SHM_CONTROL_ORPHANS * sizeof (ShmOrphan));
+  gsize rings_at = feed_at + shm_control_align (settings->feed_size * sizeof (ShmFeedSlot));
   guint8 *base;
   int fd = -1;
 
@@ -76,6 +78,8 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   self->lines = (ShmLine *) (gpointer) (base + lines_at);
   self->confirmed = (guint64 *) (gpointer) (base + confirmed_at);
   self->orphans = (ShmOrphan *) (gpointer) (base + orphans_at);
+  self->feed = (ShmFeedSlot *) (gpointer) (base + feed_at);
+  self->feed_size = settings->feed_size;
   self->rings = base + rings_at;
 
   self->header->n_items = settings->n_items;
@@ -88,6 +92,13 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   self->header->stop_at_failure = settings->stop_at_failure;
   self->header->item_timeout = settings->item_timeout;
   self->header->max_items_per_worker = settings->max_items_per_worker;
+  self->closed = settings->window == 0;
+  self->limit = self->closed ? settings->n_items : 0;
+  self->header->limit = self->limit;
+  self->header->closed = self->closed;
+  self->header->max_chunk = settings->window ? MAX (1, settings->window / (4 * n)) : 0;
+  self->header->can_sleep = settings->with_wakeups;
+  self->header->with_caller = settings->with_caller;
   shm_schedule_init (self);
 
   return g_steal_pointer (&self);
@@ -128,6 +139,51 @@ shm_control_notify (ShmControl *self, gboolean urgent)
     }
 }
 
+/* Wakes all who sleep on it, and who is about to. */
+void
+shm_control_wake (guint32 *word)
+{
+  __atomic_add_fetch (word, 1, __ATOMIC_SEQ_CST);
+  shm_futex_wake (word, INT_MAX);
+}
+
+/* Lets the workers claim items up to the limit; closed: there will never be more. For the caller alone. */
+void
+shm_control_set_limit (ShmControl *self, guint64 limit, gboolean closed)
+{
+  ShmControlHeader *header = self->header;
+
+  if (limit == self->limit && closed == self->closed)
+    return;
+  g_assert (limit >= self->limit && !self->closed);
+  self->limit = limit;
+  self->closed = closed;
+  __atomic_store_n (&header->limit, limit, __ATOMIC_SEQ_CST);
+  __atomic_store_n (&header->closed, closed, __ATOMIC_SEQ_CST);
+  if (header->can_sleep)
+    shm_control_wake (&header->limit_wake);
+}
+
+/* Items that were done, and whatever of the ranges in work has been. */
+guint64
+shm_control_count_done (ShmControl *self)
+{
+  guint64 n = self->n_done_before;
+  guint rank;
+
+  for (rank = 0; rank < self->header->n_workers; rank++)
+    {
+      ShmLine *line = &self->lines[rank];
+      guint64 begun = shm_load (&line->begun);
+      guint64 done = shm_load (&line->done);
+
+      n += shm_load (&line->n_done);
+      if (begun > done + 1 && shm_load (&line->state) == SHM_LINE_RUNNING)
+        n += begun - 1 - done;
+    }
+  return n;
+}
+
 /* Ends the job early: every sleeper is sent home, and nobody begins another item. */
 void
 shm_control_stop (ShmControl *self)
@@ -136,9 +192,8 @@ shm_control_stop (ShmControl *self)
 
   __atomic_store_n (&self->header->stop, 1, __ATOMIC_SEQ_CST);
   shm_lock_stop (&self->header->critical);
+  shm_control_wake (&self->header->limit_wake);
+  shm_control_wake (&self->header->barrier_wake);
   for (rank = 0; rank < self->header->n_workers; rank++)
-    {
-      __atomic_add_fetch (&self->lines[rank].turn_wake, 1, __ATOMIC_SEQ_CST);
-      shm_futex_wake (&self->lines[rank].turn_wake, INT_MAX);
-    }
+    shm_control_wake (&self->lines[rank].turn_wake);
 }

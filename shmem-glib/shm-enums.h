@@ -119,6 +119,40 @@ typedef enum
 } ShmSchedule;
 
 /**
+ * ShmOutput:
+ * @SHM_OUTPUT_LIST: the results are kept, and are a list in the order of the items in the end
+ * @SHM_OUTPUT_STREAM: each result is given to who listens, in the order in which they arrive, and not kept
+ * @SHM_OUTPUT_STREAM_IN_ORDER: each result is given to who listens, in the order of the items, and not kept
+ * @SHM_OUTPUT_NONE: the results are dropped where they are made
+ *
+ * What becomes of the results of a job.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  SHM_OUTPUT_LIST,
+  SHM_OUTPUT_STREAM,
+  SHM_OUTPUT_STREAM_IN_ORDER,
+  SHM_OUTPUT_NONE
+} ShmOutput;
+
+/**
+ * ShmRegionFlags:
+ * @SHM_REGION_FLAGS_NONE: all workers are new
+ * @SHM_REGION_FLAGS_WITH_CALLER: the caller itself is the worker of rank 0
+ *
+ * Who takes part in a region.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  SHM_REGION_FLAGS_NONE = 0,
+  SHM_REGION_FLAGS_WITH_CALLER = 1 << 0
+} ShmRegionFlags;
+
+/**
  * ShmFailurePolicy:
  * @SHM_FAILURE_POLICY_ABORT: the first failure ends the job
  * @SHM_FAILURE_POLICY_COLLECT: the job goes on with the other items; the results hold %NULL at those that

@@ -23,6 +23,8 @@ typedef struct
 
 #define SHM_WAIT_STATUS_UNKNOWN (-1)
 
+gint64 shm_death_get_cpu_time (const ShmDeath *death); /* µs */
+
 struct _ShmFailure
 {
   gatomicrefcount ref_count;
@@ -36,13 +38,17 @@ struct _ShmFailure
   GVariant *payload;
   gint64 cpu_time; /* µs */
   guint64 peak_memory;
+  gboolean is_final; /* neither trying again nor leaving the item out would make up for it */
 };
 
 ShmFailure *shm_failure_new (guint64 index, gint rank, const GError *error);
 ShmFailure *shm_failure_new_death (guint64 index, gint rank, const ShmDeath *death);
 
+void shm_failure_set_final (ShmFailure *failure, const char *why);
+
 GVariant *shm_failure_to_variant (const ShmFailure *failure);
 ShmFailure *shm_failure_from_variant (guint64 index, gint rank, GVariant *variant);
 GError *shm_failure_to_error (const ShmFailure *failure);
+GError *shm_failure_to_plain_error (const ShmFailure *failure);
 
 G_END_DECLS

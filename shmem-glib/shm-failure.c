@@ -84,6 +84,26 @@ shm_failure_set_signal (ShmFailure *self, gint number)
                              _ ("the worker was killed by signal %s"), name);
 }
 
+gint64
+shm_death_get_cpu_time (const ShmDeath *death)
+{
+  const struct timeval *user = &death->rusage.ru_utime;
+  const struct timeval *system = &death->rusage.ru_stime;
+
+  return ((gint64) user->tv_sec + system->tv_sec) * G_USEC_PER_SEC + user->tv_usec +
+         system->tv_usec;
+}
+
+/* More is lost than the item; the error says why. */
+void
+shm_failure_set_final (ShmFailure *self, const char *why)
+{
+  g_autofree char *message = g_steal_pointer (&self->error->message);
+
+  self->is_final = TRUE;
+  self->error->message = g_strdup_printf ("%s (%s)", message, why);
+}
+
 ShmFailure *
 shm_failure_new_death (guint64 index, gint rank, const ShmDeath *death)
 {
@@ -91,9 +111,7 @@ shm_failure_new_death (guint64 index, gint rank, const ShmDeath *death)
   gint status = death->wait_status;
 
   self->pid = death->pid;
-  self->cpu_time =
-      (death->rusage.ru_utime.tv_sec + death->rusage.ru_stime.tv_sec) * G_USEC_PER_SEC +
-      death->rusage.ru_utime.tv_usec + death->rusage.ru_stime.tv_usec;
+  self->cpu_time = shm_death_get_cpu_time (death);
   self->peak_memory = (guint64) death->rusage.ru_maxrss * 1024;
 
   if (death->timed_out)
@@ -184,6 +202,20 @@ shm_failure_to_error (const ShmFailure *self)
                                       (gint) self->pid, inner);
   else
     error->message = g_strdup_printf (_ ("Item %s on worker %d: %s"), item, self->rank, inner);
+  return error;
+}
+
+/* The same where there is but one item, which nobody counts. */
+GError *
+shm_failure_to_plain_error (const ShmFailure *self)
+{
+  GError *error = g_error_copy (self->error);
+  g_autofree char *inner = NULL;
+
+  if (self->pid == 0)
+    return error;
+  inner = g_steal_pointer (&error->message);
+  error->message = g_strdup_printf (_ ("Process %d: %s"), (gint) self->pid, inner);
   return error;
 }
 

@@ -14,6 +14,7 @@ G_BEGIN_DECLS
 /* File descriptors that belong to a job of this process, and that no other job's worker may keep.
  */
 gboolean shm_fork_open_eventfd (int *fd, GError **error);
+gboolean shm_fork_open_memfd (int *fd, GError **error);
 gboolean shm_fork_open_pipe (int fds[2], GError **error);
 gboolean shm_fork_have_fd (GError **error);
 void shm_fork_close_fd (int *fd);
@@ -24,7 +25,15 @@ typedef struct
   int watch; /* becomes readable, or hangs up, when the child is gone; -1: it is gone already */
 } ShmChild;
 
-gboolean shm_fork (ShmChild *child, int keep_event_fd, const int lifeline[2], GError **error);
+/* what of the job's a worker needs; -1 for none */
+typedef struct
+{
+  int event_fd;
+  int arena_fd;
+  int lifeline[2];
+} ShmForkFds;
+
+gboolean shm_fork (ShmChild *child, const ShmForkFds *fds, GError **error);
 gboolean shm_fork_have_pidfd (void);
 gboolean shm_fork_is_child (void);
 gboolean shm_fork_caller_has_threads (void);

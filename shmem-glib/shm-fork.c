@@ -39,6 +39,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -101,11 +102,11 @@ shm_fork_lock (void)
   pthread_mutex_lock (&fds_mutex);
 }
 
-gboolean
-shm_fork_open_eventfd (int *fd, GError **error)
+static gboolean
+shm_fork_open (int *fd, int (*open_fd) (void), GError **error)
 {
   shm_fork_lock ();
-  *fd = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  *fd = open_fd ();
   if (*fd >= 0)
     shm_fork_add_fd (*fd);
   pthread_mutex_unlock (&fds_mutex);
@@ -113,6 +114,36 @@ shm_fork_open_eventfd (int *fd, GError **error)
   if (*fd < 0)
     shm_fork_set_errno (error, _ ("No file descriptor for a job"));
   return *fd >= 0;
+}
+
+static int
+shm_fork_new_eventfd (void)
+{
+  return eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+}
+
+gboolean
+shm_fork_open_eventfd (int *fd, GError **error)
+{
+  return shm_fork_open (fd, shm_fork_new_eventfd, error);
+}
+
+static int
+shm_fork_new_memfd (void)
+{
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+  int fd = memfd_create ("shmem-glib", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+
+  return fd >= 0 || errno != EINVAL ? fd : memfd_create ("shmem-glib", MFD_CLOEXEC);
+}
+
+/* A file in memory. */
+gboolean
+shm_fork_open_memfd (int *fd, GError **error)
+{
+  return shm_fork_open (fd, shm_fork_new_memfd, error);
 }
 
 /* Whether there is a descriptor left, for somebody who does not survive that there is none. */
@@ -304,7 +335,7 @@ shm_fork_reset_signals (void)
 }
 
 static void
-shm_fork_close_fds (int event_fd, int lifeline, int child_end)
+shm_fork_close_fds (const ShmForkFds *keep, int child_end)
 {
   guint i;
 
@@ -312,11 +343,14 @@ shm_fork_close_fds (int event_fd, int lifeline, int child_end)
     {
       int fd = g_array_index (fds, int, i);
 
-      if (fd != event_fd && fd != lifeline && fd != child_end)
+      if (fd != keep->event_fd && fd != keep->arena_fd && fd != keep->lifeline[0] &&
+          fd != child_end)
         close (fd);
     }
   g_array_set_size (fds, 0);
-  shm_fork_add_fd (event_fd);
+  shm_fork_add_fd (keep->event_fd);
+  if (keep->arena_fd >= 0)
+    shm_fork_add_fd (keep->arena_fd);
 }
 
 static void
@@ -341,17 +375,16 @@ shm_fork_die_with_caller (int lifeline, pid_t caller, gboolean main_thread)
 }
 
 static void
-shm_fork_enter_child (
-    int keep_event_fd, const int lifeline[2], int child_end, pid_t caller, gboolean main_thread)
+shm_fork_enter_child (const ShmForkFds *keep, int child_end, pid_t caller, gboolean main_thread)
 {
   child_pid = getpid ();
   /* What another thread had written since the flush is still the caller's to write. */
   __fpurge (stdout);
   __fpurge (stderr);
-  shm_fork_close_fds (keep_event_fd, lifeline[0], child_end);
+  shm_fork_close_fds (keep, child_end);
   pthread_mutex_unlock (&fds_mutex);
 
-  shm_fork_die_with_caller (lifeline[0], caller, main_thread);
+  shm_fork_die_with_caller (keep->lifeline[0], caller, main_thread);
 #if HAVE_ON_EXIT
   on_exit (shm_fork_on_exit, NULL);
 #else
@@ -383,7 +416,7 @@ shm_fork_prove (void)
 /* Forks. In the child everything that this file's head promises has been done when it returns;
  * *child has the pid 0 there. The caller keeps the lifeline and the child's watch. */
 gboolean
-shm_fork (ShmChild *child, int keep_event_fd, const int lifeline[2], GError **error)
+shm_fork (ShmChild *child, const ShmForkFds *keep, GError **error)
 {
   int ends[2] = { -1, -1 };
   pid_t caller = getpid ();
@@ -409,7 +442,7 @@ shm_fork (ShmChild *child, int keep_event_fd, const int lifeline[2], GError **er
     {
       child->pid = 0;
       child->watch = -1;
-      shm_fork_enter_child (keep_event_fd, lifeline, ends[1], caller, main_thread);
+      shm_fork_enter_child (keep, ends[1], caller, main_thread);
       return TRUE;
     }
   child->pid = MAX (pid, 0);

@@ -5,7 +5,11 @@
 #pragma once
 
 #include "shm-backend-private.h"
+#include "shm-input-private.h"
 #include "shm-job.h"
+#include "shm-progress-private.h"
+#include "shm-statistics-private.h"
+#include "shm-trace-private.h"
 
 G_BEGIN_DECLS
 
@@ -22,38 +26,96 @@ typedef struct
   GVariant *value;
 } ShmRangeResult;
 
+/* Called once, from the job's context, when the job is DONE. Takes the error; NULL: all is well. */
+typedef void (*ShmJobDoneFunc) (ShmJob *self, GError *error, gpointer data);
+
 struct _ShmJob
 {
   GObject parent_instance;
 
+  /* before it runs */
   ShmMapReduce *pool;
-  guint64 n_items;
-
+  guint64 n_items; /* of a feed: those that were fed */
   ShmWork work;
-  gboolean has_work;
-  GDestroyNotify work_destroy;
-  ShmReduceFunc reduce;
-  gpointer reduce_data;
-  GDestroyNotify reduce_destroy;
+  ShmInput input;
+  ShmCall feed;
+  ShmCall reduce;
+  ShmCall result;
+  guint64 window;
+  ShmOutput output;
+  gboolean trace_wanted;
+  gboolean with_caller; /* of a region */
+  GOutputStream *progress_stream;
 
+  /* of its run */
   ShmJobState state;
   ShmFailurePolicy failure_policy; /* of the pool, at the start, as is */
   guint max_retries;
+  gboolean in_order;   /* results wait in `early` for their turn */
+  guint64 window_used; /* 0: all can be claimed from the beginning */
+  gboolean feed_ended;
   ShmBackend *backend;
   GMainContext *context;
   GCancellable *cancellable;
   GSource *cancel_source;
-  GTask *task; /* of an asynchronous run */
+  GSource *tick_source;
+  ShmJobDoneFunc done;
+  gpointer done_data;
+  gboolean borrowed; /* the task's reference was given back, see shm-job-run.c */
+  guint n_holds;     /* the job must not end yet */
+  gboolean ended;    /* it would have */
   GError *error;
-  GPtrArray *results; /* by item */
-  GArray *ranges;     /* of ShmRangeResult, as they came */
+  GPtrArray *results;    /* by item */
+  GArray *ranges;        /* of ShmRangeResult, as they came */
+  GSequence *early;      /* of owned ShmRangeResult, by begin */
+  GArray *summed;        /* of ShmRangeResult: rank and what its tear-down returned, as they came */
+  GPtrArray *summaries;  /* by rank, then as they came */
+  GPtrArray *statistics; /* by rank */
   GPtrArray *failures;
   GHashTable *n_tries; /* of the items that were tried again; (owned gint64 → guint) */
+  ShmProgress progress;
+  guint64 n_done; /* as last told */
+  guint n_ticks;
+  gboolean progress_to_terminal;
+  gboolean progress_shown; /* there is a line to end */
+  gboolean trace_to_file;
+  ShmTrace *trace;
 };
 
-void shm_job_clear_work (ShmJob *self);
-void shm_job_clear_reduce (ShmJob *self);
+/* shm-job.c */
+void shm_job_set_call (ShmCall *call, GCallback func, gpointer data, GDestroyNotify destroy);
+void shm_job_clear_calls (ShmJob *self);
 void shm_job_set_base (ShmJob *self, guint64 base);
+void
+shm_job_set_region (ShmJob *self, ShmRegionFunc func, gpointer user_data, gboolean with_caller);
 GPtrArray *shm_job_steal_results (ShmJob *self);
+void shm_job_set_n_items (ShmJob *self, guint64 n_items);
+void shm_job_notify_progress (ShmJob *self);
+void shm_job_emit_result (ShmJob *self, guint64 index, GVariant *value);
+
+/* shm-job-deliver.c: what comes from the workers, while the job is RUNNING */
+void shm_job_frame (gpointer job, guint rank, ShmFrame *frame);
+ShmVerdict shm_job_failure (gpointer job, ShmFailure *failure);
+gboolean shm_job_look (gpointer job, guint64 lowest);
+void shm_job_collect (ShmJob *self);
+
+/* shm-job-report.c */
+void shm_job_start_report (ShmJob *self);
+void shm_job_stop_report (ShmJob *self);
+void shm_job_end_report (ShmJob *self);
+void
+shm_job_left (gpointer job, guint rank, const ShmLine *line, gint64 cpu_time, guint64 peak_memory);
+
+/* shm-job-run.c */
+gboolean shm_job_start (ShmJob *self,
+                        GMainContext *context,
+                        GCancellable *cancellable,
+                        ShmJobDoneFunc done,
+                        gpointer done_data,
+                        GError **error);
+void shm_job_abort (ShmJob *self, GError *error);
+gboolean shm_job_is_serial (ShmJob *self);
+void shm_job_release_hold (ShmJob *self);
+void shm_job_drop (ShmJob *self);
 
 G_END_DECLS

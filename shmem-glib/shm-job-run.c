@@ -7,36 +7,27 @@
  * While it is RUNNING there is a backend, which makes all its calls in `context`; `error` is the
  * reason why the job ends early, and once it is set no result is taken and nothing of the user's is
  * called. The backend's finished () is the only way from RUNNING to DONE: there the backend is
- * freed, and with it every child, descriptor and mapping. An asynchronous run holds a reference in
- * its GTask.
+ * freed, and with it every child, descriptor and mapping; it waits for those that hold the job.
+ *
+ * An asynchronous run has a GTask, which holds the job. Its reference is given back while the job runs, so
+ * that the job notices when nobody else holds it: dispose () then takes the reference again and cancels the job, which
+ * ends as any other that was cancelled.
  */
 
 #include "config.h"
 
+#include "shm-cpu.h"
 #include "shm-debug.h"
 #include "shm-error.h"
 #include "shm-fork-private.h"
 #include "shm-i18n-private.h"
 #include "shm-job-private.h"
+#include "shm-map-reduce-private.h"
 
-static void
-shm_job_unref_result (gpointer value)
-{
-  if (value != NULL)
-    g_variant_unref (value);
-}
-
-static GPtrArray *
-shm_job_new_list (guint length)
-{
-  GPtrArray *list = g_ptr_array_new_full (length, shm_job_unref_result);
-
-  g_ptr_array_set_size (list, length);
-  return list;
-}
+#define WINDOW_PER_WORKER 64
 
 /* The job ends early, for this reason; a later reason does not count. */
-static void
+void
 shm_job_abort (ShmJob *self, GError *error)
 {
   if (self->error != NULL)
@@ -50,141 +41,6 @@ shm_job_abort (ShmJob *self, GError *error)
 }
 
 static void
-shm_job_keep_result (ShmJob *self, guint64 begin, GVariant *value)
-{
-  if (self->work.kind == SHM_WORK_MAP)
-    {
-      if (self->results == NULL)
-        self->results = shm_job_new_list (self->n_items);
-      if (g_ptr_array_index (self->results, begin) != NULL)
-        {
-          g_variant_unref (value);
-          shm_job_abort (self, g_error_new_literal (SHM_ERROR, SHM_ERROR_BAD_RESULT,
-                                                    _ ("Two results arrived for one item")));
-          return;
-        }
-      g_ptr_array_index (self->results, begin) = value;
-    }
-  else
-    {
-      ShmRangeResult range = { begin, value };
-
-      if (self->ranges == NULL)
-        self->ranges = g_array_new (FALSE, FALSE, sizeof (ShmRangeResult));
-      g_array_append_val (self->ranges, range);
-    }
-}
-
-static void
-shm_job_result (gpointer job, guint64 begin, guint64 end, GVariant *value)
-{
-  ShmJob *self = job;
-
-  if (self->error != NULL)
-    {
-      g_variant_unref (value);
-      return;
-    }
-  if (self->reduce != NULL)
-    {
-      g_autoptr (GVariant) result = value;
-      GError *error = NULL;
-
-      value = self->reduce (self->pool, self->work.base + begin, result, self->reduce_data, &error);
-      if (value != NULL)
-        value = g_variant_take_ref (value);
-      if (error != NULL)
-        {
-          g_clear_pointer (&value, g_variant_unref);
-          shm_job_abort (self, error);
-          return;
-        }
-    }
-  if (value != NULL)
-    shm_job_keep_result (self, begin, value);
-}
-
-/* Whether the item may be tried again, which counts as a try. Only who died did not fail by himself. */
-static gboolean
-shm_job_retry (ShmJob *self, const ShmFailure *failure)
-{
-  guint n_tries;
-
-  if (failure->pid == 0 || failure->index == SHM_NO_ITEM)
-    return FALSE;
-  if (self->n_tries == NULL)
-    self->n_tries = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
-  n_tries = GPOINTER_TO_UINT (g_hash_table_lookup (self->n_tries, &failure->index));
-  if (n_tries >= self->max_retries)
-    return FALSE;
-  g_hash_table_replace (self->n_tries, g_memdup2 (&failure->index, sizeof failure->index),
-                        GUINT_TO_POINTER (n_tries + 1));
-  return TRUE;
-}
-
-static ShmVerdict
-shm_job_failure (gpointer job, ShmFailure *failure)
-{
-  ShmJob *self = job;
-  gboolean collect = self->failure_policy == SHM_FAILURE_POLICY_COLLECT;
-
-  if (self->error != NULL)
-    {
-      shm_failure_unref (failure);
-      return SHM_VERDICT_STOP;
-    }
-  if (shm_job_retry (self, failure))
-    {
-      shm_failure_unref (failure);
-      return SHM_VERDICT_RETRY;
-    }
-  g_ptr_array_add (self->failures, failure);
-  if (collect && failure->index != SHM_NO_ITEM)
-    return SHM_VERDICT_SKIP;
-  self->error = shm_failure_to_error (failure);
-  return SHM_VERDICT_STOP;
-}
-
-static gint
-shm_job_compare_ranges (gconstpointer a, gconstpointer b)
-{
-  guint64 first = ((const ShmRangeResult *) a)->begin;
-  guint64 second = ((const ShmRangeResult *) b)->begin;
-
-  return first < second ? -1 : first > second;
-}
-
-static gint
-shm_job_compare_failures (gconstpointer a, gconstpointer b)
-{
-  guint64 first = (*(ShmFailure *const *) a)->index;
-  guint64 second = (*(ShmFailure *const *) b)->index;
-
-  return first < second ? -1 : first > second;
-}
-
-static void
-shm_job_collect (ShmJob *self)
-{
-  guint i;
-
-  if (self->ranges != NULL)
-    {
-      g_array_sort (self->ranges, shm_job_compare_ranges);
-      self->results = shm_job_new_list (self->ranges->len);
-      for (i = 0; i < self->ranges->len; i++)
-        g_ptr_array_index (self->results, i) =
-            g_array_index (self->ranges, ShmRangeResult, i).value;
-      g_clear_pointer (&self->ranges, g_array_unref);
-    }
-  else if (self->results == NULL)
-    self->results = shm_job_new_list (self->work.kind == SHM_WORK_MAP ? self->n_items : 0);
-
-  if (self->error != NULL)
-    g_clear_pointer (&self->results, g_ptr_array_unref);
-}
-
-static void
 shm_job_release (ShmJob *self)
 {
   if (self->cancel_source != NULL)
@@ -195,6 +51,7 @@ shm_job_release (ShmJob *self)
   g_clear_object (&self->cancellable);
   if (self->backend != NULL)
     self->backend->klass->free (g_steal_pointer (&self->backend));
+  shm_input_clear (&self->input);
   g_clear_pointer (&self->context, g_main_context_unref);
 }
 
@@ -202,33 +59,39 @@ static void
 shm_job_finished (gpointer job)
 {
   g_autoptr (ShmJob) self = g_object_ref (job);
-  GTask *task = g_steal_pointer (&self->task);
+  ShmJobDoneFunc done = self->done;
 
+  if (self->n_holds > 0)
+    {
+      self->ended = TRUE;
+      return;
+    }
   /* Who cancels while the last items end must not be told that nothing was cancelled. */
   if (self->error == NULL)
     g_cancellable_set_error_if_cancelled (self->cancellable, &self->error);
   shm_job_collect (self);
-  g_ptr_array_sort (self->failures, shm_job_compare_failures);
-  g_clear_pointer (&self->n_tries, g_hash_table_unref);
+  shm_job_end_report (self);
   shm_job_release (self);
   self->state = SHM_JOB_DONE;
+  shm_job_clear_calls (self);
 
-  /* A closure may hold what in turn holds the job. */
-  shm_job_clear_work (self);
-  shm_job_clear_reduce (self);
+  if (done != NULL)
+    done (self, g_steal_pointer (&self->error), self->done_data);
+}
 
-  if (task == NULL)
-    return;
-  if (self->error != NULL)
-    g_task_return_error (task, g_steal_pointer (&self->error));
-  else
-    g_task_return_boolean (task, TRUE);
-  g_object_unref (task);
+/* For who has added to `n_holds`, in the job's context. */
+void
+shm_job_release_hold (ShmJob *self)
+{
+  if (--self->n_holds == 0 && self->ended)
+    shm_job_finished (self);
 }
 
 static const ShmBackendClient job_client = {
-  .result = shm_job_result,
+  .frame = shm_job_frame,
   .failure = shm_job_failure,
+  .look = shm_job_look,
+  .left = shm_job_left,
   .finished = shm_job_finished,
 };
 
@@ -247,21 +110,21 @@ shm_job_check (ShmJob *self, GCancellable *cancellable, GError **error)
 {
   if (g_cancellable_set_error_if_cancelled (cancellable, error))
     return FALSE;
-  if (self->state != SHM_JOB_NEW || !self->has_work)
+  if (self->state != SHM_JOB_NEW || self->work.call.func == NULL)
     {
       g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
-                           self->has_work || self->state != SHM_JOB_NEW
-                               ? _ ("A job can be run only once")
-                               : _ ("The job has no work function"));
+                           self->state != SHM_JOB_NEW ? _ ("A job can be run only once")
+                                                      : _ ("The job has no work function"));
       return FALSE;
     }
   if (self->n_items > SHM_CONTROL_MAX_ITEMS ||
-      (self->work.kind == SHM_WORK_MAP && self->n_items > G_MAXUINT))
+      (self->work.kind == SHM_WORK_MAP && self->output == SHM_OUTPUT_LIST &&
+       self->n_items > G_MAXUINT))
     {
       g_autofree char *n_items = g_strdup_printf ("%" G_GUINT64_FORMAT, self->n_items);
 
       g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("A job cannot have %s items; with a loop function it may have more"),
+                   _ ("A job cannot have %s items; without a list of results it may have more"),
                    n_items);
       return FALSE;
     }
@@ -271,12 +134,16 @@ shm_job_check (ShmJob *self, GCancellable *cancellable, GError **error)
 static const ShmBackendClass *
 shm_job_choose_backend (ShmJob *self)
 {
-  /* The cores are taken already where a work function starts a job. */
-  if (shm_get_debug () || shm_fork_is_child () || shm_worker_get_current () != NULL ||
-      self->n_items < shm_map_reduce_get_min_length (self->pool))
+  gboolean is_inner = shm_fork_is_child () || shm_worker_get_current () != NULL;
+
+  /* Where a work function starts a job the cores are taken already. */
+  if (shm_get_debug () || (is_inner && !self->pool->nested) ||
+      (self->input.kind != SHM_INPUT_FEED && self->work.kind != SHM_WORK_REGION &&
+       self->n_items < self->pool->min_length) ||
+      (self->with_caller && shm_map_reduce_count_workers (self->pool) == 1))
     return &shm_backend_serial_class;
 
-  switch (shm_map_reduce_get_backend (self->pool))
+  switch (self->pool->backend)
     {
     case SHM_BACKEND_TYPE_SERIAL:
       return &shm_backend_serial_class;
@@ -288,27 +155,83 @@ shm_job_choose_backend (ShmJob *self)
     }
 }
 
-static gboolean
-shm_job_start (ShmJob *self, GMainContext *context, GCancellable *cancellable, GError **error)
+/* Whether it would have no worker beside the caller. */
+gboolean
+shm_job_is_serial (ShmJob *self)
 {
-  const ShmBackendClass *klass = shm_job_choose_backend (self);
+  return shm_job_choose_backend (self) == &shm_backend_serial_class;
+}
+
+static guint
+shm_job_count_workers (ShmJob *self, const ShmBackendClass *klass)
+{
   guint n_workers = shm_map_reduce_count_workers (self->pool);
+
+  if (klass == &shm_backend_serial_class)
+    return 1;
+  if (self->input.kind == SHM_INPUT_FEED || self->work.kind == SHM_WORK_REGION)
+    return n_workers;
+  return MAX (1, MIN (n_workers, self->n_items));
+}
+
+static void
+shm_job_prepare (ShmJob *self, guint n_workers)
+{
+  gboolean streams_in_order = self->output == SHM_OUTPUT_STREAM_IN_ORDER;
+
+  self->failure_policy = self->pool->failure_policy;
+  self->max_retries = self->work.kind == SHM_WORK_REGION ? 0 : self->pool->max_retries;
+  self->in_order = streams_in_order || (self->pool->deterministic && self->reduce.func != NULL);
+  self->work.drop_results = self->output == SHM_OUTPUT_NONE;
+  self->trace_to_file =
+      g_getenv ("SHM_TRACE") != NULL && !shm_fork_is_child () && shm_worker_get_current () == NULL;
+  self->work.trace = self->trace_wanted || self->trace_to_file;
+  if (self->work.seed == 0)
+    self->work.seed = (guint64) g_random_int () << 32 | g_random_int ();
+  if (self->input.kind == SHM_INPUT_FEED || streams_in_order)
+    self->window_used = self->window ? self->window : (guint64) n_workers * WINDOW_PER_WORKER;
+  if (self->work.kind == SHM_WORK_REGION)
+    self->n_items = n_workers;
+}
+
+static void
+shm_job_fill_setup (ShmJob *self, const ShmBackendClass *klass, ShmBackendSetup *setup)
+{
+  const ShmMapReduce *pool = self->pool;
+  gboolean is_process = klass == &shm_backend_process_class;
+  gboolean is_region = self->work.kind == SHM_WORK_REGION;
+  gboolean is_feed = self->input.kind == SHM_INPUT_FEED;
+  ShmControlSettings *settings = &setup->settings;
+
+  settings->n_items = is_feed ? SHM_CONTROL_MAX_ITEMS : self->n_items;
+  settings->chunk_size = is_region ? 0 : pool->chunk_size;
+  settings->schedule = is_region           ? SHM_SCHEDULE_STATIC
+                       : self->window_used ? SHM_SCHEDULE_DYNAMIC
+                                           : pool->schedule;
+  settings->window = self->window_used;
+  settings->feed_size = is_feed && is_process ? self->window_used : 0;
+  settings->with_caller = self->with_caller && klass != &shm_backend_serial_class;
+  settings->item_timeout = (gint64) pool->item_timeout * 1000;
+  settings->max_items_per_worker = is_process && !is_region ? pool->max_items_per_worker : 0;
+  settings->stop_at_failure = self->failure_policy == SHM_FAILURE_POLICY_ABORT || is_region;
+
+  setup->limits.memory = pool->worker_memory;
+  setup->limits.cpu_time = pool->worker_cpu_time;
+  setup->limits.niceness = pool->worker_niceness;
+  setup->limits.n_threads =
+      pool->worker_threads ? pool->worker_threads : MAX (1, shm_cpu_count () / settings->n_workers);
+}
+
+gboolean
+shm_job_start (ShmJob *self,
+               GMainContext *context,
+               GCancellable *cancellable,
+               ShmJobDoneFunc done,
+               gpointer done_data,
+               GError **error)
+{
+  const ShmBackendClass *klass;
   ShmBackendSetup setup = {
-    .settings = {
-      .n_items = self->n_items,
-      .chunk_size = shm_map_reduce_get_chunk_size (self->pool),
-      .n_workers = MAX (1, MIN (n_workers, self->n_items)),
-      .schedule = shm_map_reduce_get_schedule (self->pool),
-      .item_timeout = (gint64) shm_map_reduce_get_item_timeout (self->pool) * 1000,
-      .max_items_per_worker = klass == &shm_backend_process_class
-                                  ? shm_map_reduce_get_max_items_per_worker (self->pool)
-                                  : 0,
-    },
-    .limits = {
-      .memory = shm_map_reduce_get_worker_memory (self->pool),
-      .cpu_time = shm_map_reduce_get_worker_cpu_time (self->pool),
-      .niceness = shm_map_reduce_get_worker_niceness (self->pool),
-    },
     .pool = self->pool,
     .work = &self->work,
     .context = context,
@@ -316,18 +239,26 @@ shm_job_start (ShmJob *self, GMainContext *context, GCancellable *cancellable, G
     .job = self,
   };
 
-  self->failure_policy = shm_map_reduce_get_failure_policy (self->pool);
-  self->max_retries = shm_map_reduce_get_max_retries (self->pool);
-  setup.settings.stop_at_failure = self->failure_policy == SHM_FAILURE_POLICY_ABORT;
+  if (!shm_job_check (self, cancellable, error))
+    return FALSE;
+  klass = shm_job_choose_backend (self);
+  setup.settings.n_workers = shm_job_count_workers (self, klass);
+  shm_job_prepare (self, setup.settings.n_workers);
+  shm_job_fill_setup (self, klass, &setup);
   self->state = SHM_JOB_RUNNING;
   self->context = g_main_context_ref (context);
-  self->backend = klass->start (&setup, error);
+  self->done = done;
+  self->done_data = done_data;
+  shm_job_start_report (self);
+  if (self->input.kind != SHM_INPUT_FEED ||
+      shm_input_open (&self->input, self->window_used, klass != &shm_backend_process_class, error))
+    self->backend = klass->start (&setup, error);
   if (self->backend == NULL)
     {
+      shm_job_stop_report (self);
       self->state = SHM_JOB_DONE;
       shm_job_release (self);
-      shm_job_clear_work (self);
-      shm_job_clear_reduce (self);
+      shm_job_clear_calls (self);
       return FALSE;
     }
   if (cancellable != NULL)
@@ -338,6 +269,36 @@ shm_job_start (ShmJob *self, GMainContext *context, GCancellable *cancellable, G
       g_source_attach (self->cancel_source, context);
     }
   return TRUE;
+}
+
+static gboolean
+shm_job_cancel_dropped (gpointer job)
+{
+  ShmJob *self = job;
+
+  if (self->state == SHM_JOB_RUNNING)
+    shm_job_abort (self, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED,
+                                              _ ("The job was dropped while it ran")));
+  return G_SOURCE_REMOVE;
+}
+
+/* Nobody holds the job any more, in whatever thread, but its run goes on. */
+void
+shm_job_drop (ShmJob *self)
+{
+  g_assert (self->borrowed);
+  g_object_ref (self);
+  self->borrowed = FALSE;
+  if (g_main_context_acquire (self->context))
+    {
+      g_autoptr (GMainContext) context = g_main_context_ref (self->context);
+
+      shm_job_cancel_dropped (self);
+      g_main_context_release (context);
+    }
+  else
+    g_main_context_invoke_full (self->context, G_PRIORITY_HIGH, shm_job_cancel_dropped,
+                                g_object_ref (self), g_object_unref);
 }
 
 /**
@@ -362,14 +323,16 @@ gboolean
 shm_job_run (ShmJob *self, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GMainContext) context = NULL;
+  g_autoptr (ShmJob) held = NULL;
 
   g_return_val_if_fail (SHM_IS_JOB (self), FALSE);
 
+  held = g_object_ref (self);
   /* GLib aborts where there is no descriptor for a context. */
   if (!shm_job_check (self, cancellable, error) || !shm_fork_have_fd (error))
     return FALSE;
   context = g_main_context_new ();
-  if (!shm_job_start (self, context, cancellable, error))
+  if (!shm_job_start (self, context, cancellable, NULL, NULL, error))
     return FALSE;
   while (self->state != SHM_JOB_DONE)
     g_main_context_iteration (context, TRUE);
@@ -378,6 +341,21 @@ shm_job_run (ShmJob *self, GCancellable *cancellable, GError **error)
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&self->error));
   return FALSE;
+}
+
+/* The task of the run gets back its reference, and is over. */
+static void
+shm_job_return (ShmJob *self, GError *error, gpointer data)
+{
+  g_autoptr (GTask) task = data;
+
+  if (self->borrowed)
+    g_object_ref (self);
+  self->borrowed = FALSE;
+  if (error != NULL)
+    g_task_return_error (task, error);
+  else
+    g_task_return_boolean (task, TRUE);
 }
 
 /**
@@ -389,6 +367,8 @@ shm_job_run (ShmJob *self, GCancellable *cancellable, GError **error)
  *
  * Runs the job beside the thread-default main context of the calling thread, which stays alive and
  * in which the reduce function and @callback are called. Call shm_job_run_finish() in @callback.
+ *
+ * Hold a reference to the job until then: a job that loses its last one is cancelled, and @callback is told so.
  *
  * Since: 1.0
  */
@@ -409,13 +389,14 @@ shm_job_run_async (ShmJob *self,
   /* What has been decided stays decided, also if the cancellable is cancelled before the callback.
    */
   g_task_set_check_cancellable (task, FALSE);
-  if (!shm_job_check (self, cancellable, &error) ||
-      !shm_job_start (self, context, cancellable, &error))
+  if (!shm_job_start (self, context, cancellable, shm_job_return, task, &error))
     {
       g_task_return_error (task, error);
       return;
     }
-  self->task = g_steal_pointer (&task);
+  g_steal_pointer (&task);
+  self->borrowed = TRUE;
+  g_object_unref (self);
 }
 
 /**

@@ -8,8 +8,7 @@
 
 #include "shm-error.h"
 #include "shm-i18n-private.h"
-#include "shm-map-reduce.h"
-#include "shm-worker-private.h"
+#include "shm-map-reduce-private.h"
 
 /**
  * shm_map_reduce_get_rank:
@@ -31,6 +30,49 @@ shm_map_reduce_get_rank (ShmMapReduce *self)
 
   worker = shm_worker_find (self);
   return worker ? (gint) worker->rank : -1;
+}
+
+/**
+ * shm_map_reduce_get_job:
+ * @self: a pool
+ *
+ * Gets the job in whose work function, set-up or tear-down the calling thread is.
+ *
+ * Returns: (transfer none) (nullable): the job, or %NULL elsewhere
+ *
+ * Since: 1.0
+ */
+ShmJob *
+shm_map_reduce_get_job (ShmMapReduce *self)
+{
+  ShmWorker *worker;
+
+  g_return_val_if_fail (SHM_IS_MAP_REDUCE (self), NULL);
+
+  worker = shm_worker_find (self);
+  return worker ? worker->work->job : NULL;
+}
+
+/**
+ * shm_map_reduce_get_state: (skip)
+ * @self: a pool, in whose work function the calling thread is
+ *
+ * Gets what the set-up of this worker returned; see shm_job_set_set_up_func().
+ *
+ * Returns: (transfer none) (nullable): the state of the worker
+ *
+ * Since: 1.0
+ */
+gpointer
+shm_map_reduce_get_state (ShmMapReduce *self)
+{
+  ShmWorker *worker;
+
+  g_return_val_if_fail (SHM_IS_MAP_REDUCE (self), NULL);
+
+  worker = shm_worker_find (self);
+  g_return_val_if_fail (worker != NULL, NULL);
+  return worker->state;
 }
 
 /**
@@ -86,14 +128,14 @@ shm_map_reduce_fail_item (ShmMapReduce *self,
   shm_worker_fail_item (worker, error, traceback, payload);
 }
 
-static ShmWorker *
+ShmWorker *
 shm_map_reduce_find_worker (ShmMapReduce *self, GError **error)
 {
   ShmWorker *worker = shm_worker_find (self);
 
   if (worker == NULL)
     g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
-                         _ ("Only a work function can enter a section of its pool"));
+                         _ ("Only a work function of the pool can do this"));
   return worker;
 }
 

@@ -142,6 +142,7 @@ shm_map_reduce_map_async (ShmMapReduce *self,
   g_task_set_source_tag (task, shm_map_reduce_map_async);
   g_task_set_check_cancellable (task, FALSE);
   job = shm_job_new (self, n_items);
+  g_task_set_task_data (task, g_object_ref (job), g_object_unref);
   shm_job_set_map_func (job, func, user_data, destroy);
   shm_job_run_async (job, cancellable, shm_map_reduce_map_done, task);
 }

@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "shm-map-reduce.h"
+#include "shm-worker-private.h"
 
 G_BEGIN_DECLS
 
@@ -24,6 +24,11 @@ struct _ShmMapReduce
   guint64 worker_memory;
   guint worker_cpu_time;
   gint worker_niceness;
+  gboolean deterministic;
+  gboolean nested;
+  guint worker_threads;
 };
+
+ShmWorker *shm_map_reduce_find_worker (ShmMapReduce *self, GError **error);
 
 G_END_DECLS

@@ -9,6 +9,7 @@
 #include "shm-control-private.h"
 #include "shm-cpu-private.h"
 #include "shm-map-reduce-private.h"
+#include "shm-worker-private.h"
 
 /**
  * shm_map_reduce_get_n_workers:
@@ -55,7 +56,8 @@ shm_map_reduce_set_n_workers (ShmMapReduce *self, guint n_workers)
  *
  * Tells how many workers a job would have now, if it had items enough: #ShmMapReduce:n-workers, or
  * where that is 0, the number in the environment variable `OMP_NUM_THREADS`, else in `PBS_NUM_PPN`,
- * else shm_cpu_count().
+ * else shm_cpu_count(). In a work function it is the worker's share of shm_cpu_count() instead; there a job has one
+ * worker, unless the pool is #ShmMapReduce:nested.
  *
  * Returns: the number of workers, at least 1
  *
@@ -64,10 +66,17 @@ shm_map_reduce_set_n_workers (ShmMapReduce *self, guint n_workers)
 guint
 shm_map_reduce_count_workers (ShmMapReduce *self)
 {
+  ShmWorker *worker;
+  guint n_taken = 1;
+
   g_return_val_if_fail (SHM_IS_MAP_REDUCE (self), 1);
 
   if (self->n_workers != 0)
     return self->n_workers;
+  for (worker = shm_worker_get_current (); worker != NULL; worker = worker->outer)
+    n_taken *= worker->control->header->n_workers;
+  if (n_taken > 1)
+    return MAX (1, MIN (shm_cpu_count () / n_taken, SHM_CONTROL_MAX_WORKERS));
   return MIN (shm_cpu_default_workers (), SHM_CONTROL_MAX_WORKERS);
 }
 
@@ -492,4 +501,121 @@ shm_map_reduce_set_worker_niceness (ShmMapReduce *self, gint niceness)
     return;
   self->worker_niceness = niceness;
   g_object_notify (G_OBJECT (self), "worker-niceness");
+}
+
+/**
+ * shm_map_reduce_get_deterministic:
+ * @self: a pool
+ *
+ * Gets whether results are reduced in the order of the items; see #ShmMapReduce:deterministic.
+ *
+ * Returns: %TRUE if they are
+ *
+ * Since: 1.0
+ */
+gboolean
+shm_map_reduce_get_deterministic (ShmMapReduce *self)
+{
+  g_return_val_if_fail (SHM_IS_MAP_REDUCE (self), FALSE);
+
+  return self->deterministic;
+}
+
+/**
+ * shm_map_reduce_set_deterministic:
+ * @self: a pool
+ * @deterministic: whether they are
+ *
+ * Sets whether results are reduced in the order of the items; see #ShmMapReduce:deterministic.
+ *
+ * Since: 1.0
+ */
+void
+shm_map_reduce_set_deterministic (ShmMapReduce *self, gboolean deterministic)
+{
+  g_return_if_fail (SHM_IS_MAP_REDUCE (self));
+
+  deterministic = !!deterministic;
+  if (self->deterministic == deterministic)
+    return;
+  self->deterministic = deterministic;
+  g_object_notify (G_OBJECT (self), "deterministic");
+}
+
+/**
+ * shm_map_reduce_get_nested:
+ * @self: a pool
+ *
+ * Gets whether jobs inside of workers have workers of their own; see #ShmMapReduce:nested.
+ *
+ * Returns: %TRUE if they have
+ *
+ * Since: 1.0
+ */
+gboolean
+shm_map_reduce_get_nested (ShmMapReduce *self)
+{
+  g_return_val_if_fail (SHM_IS_MAP_REDUCE (self), FALSE);
+
+  return self->nested;
+}
+
+/**
+ * shm_map_reduce_set_nested:
+ * @self: a pool
+ * @nested: whether they have
+ *
+ * Sets whether jobs inside of workers have workers of their own; see #ShmMapReduce:nested.
+ *
+ * Since: 1.0
+ */
+void
+shm_map_reduce_set_nested (ShmMapReduce *self, gboolean nested)
+{
+  g_return_if_fail (SHM_IS_MAP_REDUCE (self));
+
+  nested = !!nested;
+  if (self->nested == nested)
+    return;
+  self->nested = nested;
+  g_object_notify (G_OBJECT (self), "nested");
+}
+
+/**
+ * shm_map_reduce_get_worker_threads:
+ * @self: a pool
+ *
+ * Gets how many threads libraries may start in each worker; see #ShmMapReduce:worker-threads.
+ *
+ * Returns: the number of threads, or 0 for automatic
+ *
+ * Since: 1.0
+ */
+guint
+shm_map_reduce_get_worker_threads (ShmMapReduce *self)
+{
+  g_return_val_if_fail (SHM_IS_MAP_REDUCE (self), 0);
+
+  return self->worker_threads;
+}
+
+/**
+ * shm_map_reduce_set_worker_threads:
+ * @self: a pool
+ * @n_threads: the number of threads, or 0 for automatic
+ *
+ * Sets how many threads libraries may start in each worker; see #ShmMapReduce:worker-threads.
+ *
+ * Since: 1.0
+ */
+void
+shm_map_reduce_set_worker_threads (ShmMapReduce *self, guint n_threads)
+{
+  g_return_if_fail (SHM_IS_MAP_REDUCE (self));
+  g_return_if_fail (n_threads <= G_MAXINT);
+
+  if (self->worker_threads == n_threads)
+    return;
+  self->worker_threads = n_threads;
+  g_object_notify (G_OBJECT (self), "worker-threads");
 }

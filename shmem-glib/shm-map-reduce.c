@@ -64,6 +64,9 @@ enum
   PROP_WORKER_MEMORY,
   PROP_WORKER_CPU_TIME,
   PROP_WORKER_NICENESS,
+  PROP_DETERMINISTIC,
+  PROP_NESTED,
+  PROP_WORKER_THREADS,
   N_PROPS
 };
 
@@ -113,6 +116,15 @@ shm_map_reduce_get_property (GObject *object, guint property_id, GValue *value, 
       break;
     case PROP_WORKER_NICENESS:
       g_value_set_int (value, self->worker_niceness);
+      break;
+    case PROP_DETERMINISTIC:
+      g_value_set_boolean (value, self->deterministic);
+      break;
+    case PROP_NESTED:
+      g_value_set_boolean (value, self->nested);
+      break;
+    case PROP_WORKER_THREADS:
+      g_value_set_uint (value, self->worker_threads);
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
@@ -164,6 +176,15 @@ shm_map_reduce_set_property (GObject *object,
       break;
     case PROP_WORKER_NICENESS:
       shm_map_reduce_set_worker_niceness (self, g_value_get_int (value));
+      break;
+    case PROP_DETERMINISTIC:
+      shm_map_reduce_set_deterministic (self, g_value_get_boolean (value));
+      break;
+    case PROP_NESTED:
+      shm_map_reduce_set_nested (self, g_value_get_boolean (value));
+      break;
+    case PROP_WORKER_THREADS:
+      shm_map_reduce_set_worker_threads (self, g_value_get_uint (value));
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
@@ -324,6 +345,45 @@ shm_map_reduce_class_init (ShmMapReduceClass *klass)
    */
   properties[PROP_WORKER_NICENESS] = g_param_spec_int (
       "worker-niceness", "Worker niceness", "Added to the niceness of workers", -40, 39, 0, flags);
+
+  /**
+   * ShmMapReduce:deterministic:
+   *
+   * Whether the reduce function is called in the order of the items, and not as results arrive, so
+   * that what it computes does not depend on timing. What arrives early waits, as in
+   * %SHM_OUTPUT_STREAM_IN_ORDER.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_DETERMINISTIC] =
+      g_param_spec_boolean ("deterministic", "Deterministic",
+                            "Whether results are reduced in the order of the items", FALSE, flags);
+
+  /**
+   * ShmMapReduce:nested:
+   *
+   * Whether a job of this pool that is started in a work function has workers of its own, and does
+   * not run serially. With #ShmMapReduce:n-workers at 0 the processors are divided then: each
+   * worker of the outer job uses its share.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_NESTED] = g_param_spec_boolean (
+      "nested", "Nested", "Whether jobs inside of workers have workers of their own", FALSE, flags);
+
+  /**
+   * ShmMapReduce:worker-threads:
+   *
+   * The number of threads that OpenMP and the libraries of linear algebra (OpenBLAS, MKL, BLIS) may
+   * start in each worker process; 0 for the number of processors divided by the number of workers,
+   * and at least one. It is set in the worker's environment and, where such a library is
+   * loaded when the job starts, by its own call. What says a smaller number already keeps it.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_WORKER_THREADS] = g_param_spec_uint (
+      "worker-threads", "Worker threads", "Threads that libraries may start in each worker, or 0",
+      0, G_MAXINT, 0, flags);
 
   g_object_class_install_properties (object_class, N_PROPS, properties);
 }

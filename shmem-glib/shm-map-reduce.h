@@ -96,6 +96,63 @@ typedef gboolean (*ShmLoopFunc) (
 typedef GVariant *(*ShmReduceFunc) (
     ShmMapReduce *pool, guint64 index, GVariant *result, gpointer user_data, GError **error);
 
+/**
+ * ShmSetUpFunc:
+ * @pool: the pool that works
+ * @rank: the rank of the worker
+ * @user_data: what was given with the function
+ * @error: return location for an error
+ *
+ * Prepares a worker, in that worker, before its first item. What it returns is the worker's own
+ * state, which its work function gets with shm_map_reduce_get_state(). An error ends the job.
+ *
+ * Returns: (transfer full) (nullable): the state of the worker
+ *
+ * Since: 1.0
+ */
+typedef gpointer (*ShmSetUpFunc) (ShmMapReduce *pool,
+                                  guint rank,
+                                  gpointer user_data,
+                                  GError **error);
+
+/**
+ * ShmTearDownFunc:
+ * @pool: the pool that works
+ * @rank: the rank of the worker
+ * @state: (transfer full) (nullable): what the set-up of the worker returned
+ * @user_data: what was given with the function
+ * @error: return location for an error
+ *
+ * Ends a worker, in that worker, after its last item, and may return what the worker has gathered. It frees @state.
+ * An error ends the job.
+ *
+ * Returns: (transfer full) (nullable): what the worker has gathered, see shm_job_get_summaries()
+ *
+ * Since: 1.0
+ */
+typedef GVariant *(*ShmTearDownFunc) (
+    ShmMapReduce *pool, guint rank, gpointer state, gpointer user_data, GError **error);
+
+/**
+ * ShmRegionFunc:
+ * @pool: the pool that works
+ * @rank: the rank of the worker
+ * @user_data: what was given with the function
+ * @error: return location for an error
+ *
+ * Is run once by each worker of a region, side by side. An error of one ends the region.
+ *
+ * Returns: (transfer full) (nullable): the result of this worker, or %NULL
+ *
+ * Since: 1.0
+ */
+typedef GVariant *(*ShmRegionFunc) (ShmMapReduce *pool,
+                                    guint rank,
+                                    gpointer user_data,
+                                    GError **error);
+
+typedef struct _ShmJob ShmJob;
+
 SHM_AVAILABLE_IN_1_0
 ShmMapReduce *shm_map_reduce_new (void);
 
@@ -137,6 +194,18 @@ SHM_AVAILABLE_IN_1_0
 guint64 shm_map_reduce_get_max_items_per_worker (ShmMapReduce *self);
 SHM_AVAILABLE_IN_1_0
 void shm_map_reduce_set_max_items_per_worker (ShmMapReduce *self, guint64 max_items);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_map_reduce_get_deterministic (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+void shm_map_reduce_set_deterministic (ShmMapReduce *self, gboolean deterministic);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_map_reduce_get_nested (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+void shm_map_reduce_set_nested (ShmMapReduce *self, gboolean nested);
+SHM_AVAILABLE_IN_1_0
+guint shm_map_reduce_get_worker_threads (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+void shm_map_reduce_set_worker_threads (ShmMapReduce *self, guint n_threads);
 SHM_AVAILABLE_IN_1_0
 guint64 shm_map_reduce_get_worker_memory (ShmMapReduce *self);
 SHM_AVAILABLE_IN_1_0
@@ -193,7 +262,19 @@ gboolean shm_map_reduce_for_range (ShmMapReduce *self,
                                    GError **error);
 
 SHM_AVAILABLE_IN_1_0
+GPtrArray *shm_map_reduce_run (ShmMapReduce *self,
+                               ShmRegionFlags flags,
+                               GCancellable *cancellable,
+                               ShmRegionFunc func,
+                               gpointer user_data,
+                               GError **error);
+
+SHM_AVAILABLE_IN_1_0
 gint shm_map_reduce_get_rank (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+ShmJob *shm_map_reduce_get_job (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+gpointer shm_map_reduce_get_state (ShmMapReduce *self);
 SHM_AVAILABLE_IN_1_0
 void shm_map_reduce_begin_item (ShmMapReduce *self, guint64 index);
 SHM_AVAILABLE_IN_1_0
@@ -201,6 +282,17 @@ void shm_map_reduce_fail_item (ShmMapReduce *self,
                                const GError *error,
                                const char *traceback,
                                GVariant *payload);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_map_reduce_barrier (ShmMapReduce *self, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_map_reduce_share_range (ShmMapReduce *self,
+                                     guint64 begin,
+                                     guint64 end,
+                                     ShmSchedule schedule,
+                                     guint64 chunk_size,
+                                     ShmLoopFunc func,
+                                     gpointer user_data,
+                                     GError **error);
 SHM_AVAILABLE_IN_1_0
 gboolean shm_map_reduce_critical_enter (ShmMapReduce *self, GError **error);
 SHM_AVAILABLE_IN_1_0

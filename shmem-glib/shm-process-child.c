@@ -16,32 +16,23 @@
 #include <unistd.h>
 
 #include "shm-fork-private.h"
+#include "shm-thread-limit-private.h"
 #include "shm-wire-private.h"
 
 static gboolean
-shm_process_child_result (ShmWorker *worker, guint64 begin, guint64 end, GVariant *value)
+shm_process_child_send (ShmWorker *worker, const ShmFrame *frame)
 {
-  gboolean ok = shm_wire_write (worker->outlet_data, SHM_FRAME_RESULT, begin, end, value);
+  g_autoptr (GVariant) value =
+      frame->failure ? shm_failure_to_variant (frame->failure) : frame->value;
+  gboolean ok = shm_wire_write (worker->outlet_data, frame->kind, frame->begin, frame->end, value);
 
-  g_variant_unref (value);
+  if (frame->failure != NULL)
+    {
+      shm_failure_unref (frame->failure);
+      shm_control_notify (worker->control, TRUE);
+    }
   return ok;
 }
-
-static gboolean
-shm_process_child_failure (ShmWorker *worker, guint64 item, ShmFailure *failure)
-{
-  g_autoptr (GVariant) value = shm_failure_to_variant (failure);
-  gboolean ok = shm_wire_write (worker->outlet_data, SHM_FRAME_FAILURE, item, item + 1, value);
-
-  shm_failure_unref (failure);
-  shm_control_notify (worker->control, TRUE);
-  return ok;
-}
-
-static const ShmOutlet child_outlet = {
-  .result = shm_process_child_result,
-  .failure = shm_process_child_failure,
-};
 
 /* Bytes of address space in use. */
 static guint64
@@ -87,7 +78,7 @@ shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
     .rank = rank,
     .pool = backend->setup.pool,
     .work = backend->setup.work,
-    .outlet = &child_outlet,
+    .outlet = shm_process_child_send,
     .outlet_data = &writer,
     .can_be_killed = TRUE,
   };
@@ -100,6 +91,7 @@ shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
   /* All children have inherited the same state. */
   g_random_set_seed ((guint32) g_get_monotonic_time () ^ (guint32) getpid () * 2654435761u);
   shm_process_child_limit (&backend->setup.limits);
+  shm_thread_limit_apply (backend->setup.limits.n_threads);
   while (shm_load (&line->state) == SHM_LINE_FORKED)
     shm_futex_wait (&line->state, SHM_LINE_FORKED);
   if (!__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_READY, FALSE,

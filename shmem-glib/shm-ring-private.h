@@ -24,6 +24,7 @@ typedef struct
 typedef struct
 {
   ShmControl *control;
+  ShmLine *line;
   ShmRing *ring;
   guint64 head; /* written, perhaps not published */
   guint64 tail; /* as last seen */

@@ -27,6 +27,7 @@ void
 shm_ring_writer_init (ShmRingWriter *self, ShmControl *control, guint rank)
 {
   self->control = control;
+  self->line = &control->lines[rank];
   self->ring = shm_control_get_ring (control, rank);
   self->head = self->ring->head;
   self->tail = self->ring->tail;
@@ -55,15 +56,18 @@ shm_ring_wait_for_room (ShmRingWriter *self)
 {
   ShmRing *ring = self->ring;
 
+  gint64 since;
+  gboolean room;
+
   shm_ring_publish (self);
+  since = shm_now_ns ();
   for (;;)
     {
       guint32 drained = shm_load (&ring->drained);
 
-      if (shm_ring_writer_get_used (self) < SHM_RING_DATA)
-        return TRUE;
-      if (shm_load (&self->control->header->stop))
-        return FALSE;
+      room = shm_ring_writer_get_used (self) < SHM_RING_DATA;
+      if (room || shm_load (&self->control->header->stop))
+        break;
       shm_store (&ring->waiting, 1);
       shm_fence ();
       if (shm_ring_writer_get_used (self) < SHM_RING_DATA)
@@ -71,6 +75,8 @@ shm_ring_wait_for_room (ShmRingWriter *self)
       shm_control_notify (self->control, TRUE);
       shm_futex_wait (&ring->drained, drained);
     }
+  self->line->slept[SHM_SLEEP_OUTPUT] += shm_now_ns () - since;
+  return room;
 }
 
 /* Room for so many bytes in one piece, which count as written; NULL if that cannot be had at once.

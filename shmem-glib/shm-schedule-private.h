@@ -21,14 +21,27 @@ gboolean shm_schedule_claim (ShmControl *control, guint rank, guint64 grain);
 guint64 shm_schedule_adapt (guint64 grain, gint64 elapsed_ns);
 gboolean shm_schedule_has_more (ShmControl *control, guint rank);
 
+/* for whoever deals out anything */
+guint64 shm_schedule_get_block (guint64 n, guint64 n_workers, guint64 rank);
+guint64 shm_schedule_get_chunk (const ShmControlHeader *header,
+                                ShmSchedule schedule,
+                                guint64 chunk_size,
+                                guint64 left,
+                                guint64 grain);
+
 /* for the caller, once the worker is gone */
 void
 shm_schedule_resolve (ShmControl *control, guint rank, guint64 handed_over, ShmRemains *remains);
 gboolean shm_schedule_add_orphan (ShmControl *control, guint64 begin, guint64 end);
 void shm_schedule_clear (ShmControl *control, guint rank);
+guint64 shm_schedule_get_lowest_unfinished (ShmControl *control);
 
 /* ordered sections */
 gboolean shm_schedule_enter_turn (ShmControl *control, guint rank);
+gboolean shm_schedule_await_turn (ShmControl *control,
+                                  guint rank,
+                                  gboolean (*has_turn) (gconstpointer data),
+                                  gconstpointer data);
 void shm_schedule_pass_turn (ShmControl *control, guint rank);
 void shm_schedule_wake_turn (ShmControl *control);
 

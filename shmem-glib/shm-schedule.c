@@ -24,8 +24,17 @@
 
 #include "shm-schedule-private.h"
 
+#include <string.h>
+
 #define RANK_BITS 16
 #define TARGET_NS 200000
+
+/* Where the block of a rank begins, if each has one; that of the rank behind the last one is the end. */
+guint64
+shm_schedule_get_block (guint64 n, guint64 n_workers, guint64 rank)
+{
+  return n / n_workers * rank + MIN (n % n_workers, rank);
+}
 
 void
 shm_schedule_init (ShmControl *control)
@@ -43,7 +52,9 @@ shm_schedule_init (ShmControl *control)
       if (header->schedule == SHM_SCHEDULE_STATIC)
         {
           line->position = header->chunk_size ? MIN (n, rank * header->chunk_size)
-                                              : n / p * rank + MIN (n % p, rank);
+                                              : shm_schedule_get_block (n, p, rank);
+          if (rank == 0 && header->with_caller)
+            line->position = n;
           if (shm_schedule_has_more (control, rank))
             line->floor = line->position;
         }
@@ -63,7 +74,7 @@ shm_schedule_peek_static (
   *begin = control->lines[rank].position;
   if (chunk == 0)
     {
-      *end = n / p * (rank + 1) + MIN (n % p, rank + 1);
+      *end = MAX (*begin, shm_schedule_get_block (n, p, rank + 1));
       *next = *end;
     }
   else
@@ -87,7 +98,8 @@ shm_schedule_has_more (ShmControl *control, guint rank)
         return TRUE;
 
   if (header->schedule != SHM_SCHEDULE_STATIC)
-    return shm_load (&header->next) >> RANK_BITS < header->n_items;
+    return !shm_load (&header->closed) ||
+           shm_load (&header->next) >> RANK_BITS < shm_load (&header->limit);
   shm_schedule_peek_static (control, rank, &begin, &end, &next);
   return begin < end;
 }
@@ -176,20 +188,27 @@ shm_schedule_claim_static (ShmControl *control, guint rank)
   return TRUE;
 }
 
-static guint64
-shm_schedule_chunk (const ShmControlHeader *header, guint64 left, guint64 grain)
+/* How many to claim of those that are left; `grain` is the wanted number, where it is automatic. */
+guint64
+shm_schedule_get_chunk (const ShmControlHeader *header,
+                        ShmSchedule schedule,
+                        guint64 chunk_size,
+                        guint64 left,
+                        guint64 grain)
 {
   guint64 share = left / header->n_workers / 2 + 1;
   guint64 chunk;
 
-  if (header->schedule == SHM_SCHEDULE_GUIDED)
-    chunk = MAX (share, header->chunk_size);
-  else if (header->chunk_size)
-    chunk = header->chunk_size;
+  if (schedule == SHM_SCHEDULE_GUIDED)
+    chunk = MAX (share, chunk_size);
+  else if (chunk_size)
+    chunk = chunk_size;
   else if (shm_load (&header->ordered_used))
     chunk = 1;
   else
     chunk = MIN (grain, share);
+  if (header->max_chunk)
+    chunk = MIN (chunk, header->max_chunk);
   return MIN (chunk, left);
 }
 
@@ -204,11 +223,13 @@ shm_schedule_claim_next (ShmControl *control, guint rank, guint64 grain)
     {
       guint64 begin = word >> RANK_BITS;
       guint64 last = word & ((1 << RANK_BITS) - 1);
+      guint64 limit = shm_load (&header->limit);
       guint64 end;
 
-      if (begin >= header->n_items)
+      if (begin >= limit)
         return FALSE;
-      end = begin + shm_schedule_chunk (header, header->n_items - begin, grain);
+      end = begin + shm_schedule_get_chunk (header, header->schedule, header->chunk_size,
+                                            limit - begin, grain);
       if (last != 0 && last != rank + 1)
         shm_store (&control->confirmed[(gsize) rank * header->n_workers + last - 1], begin);
       shm_schedule_intend (line, begin, end);
@@ -220,10 +241,8 @@ shm_schedule_claim_next (ShmControl *control, guint rank, guint64 grain)
   return TRUE;
 }
 
-/* Claims a range for this rank: its line says which. `grain` is the wanted number of items, where
- * the size of chunks is automatic. */
-gboolean
-shm_schedule_claim (ShmControl *control, guint rank, guint64 grain)
+static gboolean
+shm_schedule_try (ShmControl *control, guint rank, guint64 grain)
 {
   ShmControlHeader *header = control->header;
   ShmLine *line = &control->lines[rank];
@@ -254,6 +273,48 @@ shm_schedule_claim (ShmControl *control, guint rank, guint64 grain)
     shm_fence ();
   if (G_UNLIKELY (shm_load (&header->n_turn_waiters)))
     shm_schedule_wake_turn (control);
+  return claimed;
+}
+
+/* Asks the caller for more items, at the latest before this worker sleeps. */
+static void
+shm_schedule_ask_for_more (ShmControl *control, gboolean urgent)
+{
+  ShmControlHeader *header = control->header;
+  guint64 left = shm_load (&header->limit) -
+                 MIN (shm_load (&header->next) >> RANK_BITS, shm_load (&header->limit));
+
+  if (urgent || left < header->max_chunk * header->n_workers * 2)
+    shm_control_notify (control, urgent);
+}
+
+/* Claims a range for this rank: its line says which. `grain` is the wanted number of items, where
+ * the size of chunks is automatic. Sleeps while there is nothing yet; FALSE: there will be nothing for this
+ * worker, or the job was stopped. */
+gboolean
+shm_schedule_claim (ShmControl *control, guint rank, guint64 grain)
+{
+  ShmControlHeader *header = control->header;
+  gint64 since = 0;
+  gboolean claimed;
+
+  for (;;)
+    {
+      /* In this order: what comes after these reads wakes us, or is seen. */
+      guint32 wake = __atomic_load_n (&header->limit_wake, __ATOMIC_SEQ_CST);
+      gboolean closed = __atomic_load_n (&header->closed, __ATOMIC_SEQ_CST);
+
+      claimed = shm_schedule_try (control, rank, grain);
+      if (!closed)
+        shm_schedule_ask_for_more (control, !claimed);
+      if (claimed || closed || !header->can_sleep || shm_load (&header->stop))
+        break;
+      if (since == 0)
+        since = shm_now_ns ();
+      shm_futex_wait (&header->limit_wake, wake);
+    }
+  if (since != 0)
+    control->lines[rank].slept[SHM_SLEEP_INPUT] += shm_now_ns () - since;
   return claimed;
 }
 
@@ -361,6 +422,8 @@ shm_schedule_add_orphan (ShmControl *control, guint64 begin, guint64 end)
       __atomic_store_n (&orphan->owner, SHM_ORPHAN_FREE, __ATOMIC_SEQ_CST);
       if (i >= *used)
         __atomic_store_n (used, i + 1, __ATOMIC_SEQ_CST);
+      if (!control->closed)
+        shm_control_wake (&control->header->limit_wake);
       return TRUE;
     }
   return FALSE;
@@ -375,7 +438,12 @@ shm_schedule_clear (ShmControl *control, guint rank)
 
   line->begin = line->end = line->begun = line->done = 0;
   line->item_started = 0;
+  control->n_done_before += line->n_done;
   line->n_done = 0;
+  line->life = SHM_LIFE_NONE;
+  line->started = line->ended = 0;
+  line->cpu_time = 0;
+  memset (line->slept, 0, sizeof line->slept);
   if (line->turn_waiting)
     __atomic_sub_fetch (&control->header->n_turn_waiters, 1, __ATOMIC_SEQ_CST);
   line->turn_waiting = 0;
@@ -436,29 +504,48 @@ shm_schedule_lowest_floor (ShmControl *control, gint *who)
   return lowest;
 }
 
-static gboolean
-shm_schedule_has_turn (ShmControl *control, guint rank)
+typedef struct
 {
+  ShmControl *control;
+  guint rank;
+} ShmTurn;
+
+static gboolean
+shm_schedule_has_turn (gconstpointer data)
+{
+  const ShmTurn *turn = data;
   gint who;
 
-  return shm_schedule_lowest_floor (control, &who) >= control->lines[rank].begin;
+  return shm_schedule_lowest_floor (turn->control, &who) >= turn->control->lines[turn->rank].begin;
 }
 
 /* Waits until every item before this rank's range has passed; FALSE if the job was stopped. */
 gboolean
 shm_schedule_enter_turn (ShmControl *control, guint rank)
 {
+  ShmTurn turn = { control, rank };
+
+  return shm_schedule_await_turn (control, rank, shm_schedule_has_turn, &turn);
+}
+
+gboolean
+shm_schedule_await_turn (ShmControl *control,
+                         guint rank,
+                         gboolean (*has_turn) (gconstpointer data),
+                         gconstpointer data)
+{
   ShmControlHeader *header = control->header;
   ShmLine *line = &control->lines[rank];
   guint spin;
   gboolean turn = FALSE;
+  gint64 since;
 
   if (!shm_load (&header->ordered_used))
     shm_store (&header->ordered_used, 1);
 
   for (spin = 0; spin <= header->spin; spin++)
     {
-      if (shm_schedule_has_turn (control, rank))
+      if (has_turn (data))
         return TRUE;
       shm_pause ();
     }
@@ -466,15 +553,17 @@ shm_schedule_enter_turn (ShmControl *control, guint rank)
   /* Dying in between leaves the count too high, which costs a look, and never too low. */
   __atomic_add_fetch (&header->n_turn_waiters, 1, __ATOMIC_SEQ_CST);
   shm_store (&line->turn_waiting, 1);
+  since = shm_now_ns ();
   for (;;)
     {
       guint32 wake = shm_load (&line->turn_wake);
 
-      turn = shm_schedule_has_turn (control, rank);
+      turn = has_turn (data);
       if (turn || shm_load (&header->stop))
         break;
       shm_futex_wait (&line->turn_wake, wake);
     }
+  line->slept[SHM_SLEEP_ORDERED] += shm_now_ns () - since;
   shm_store (&line->turn_waiting, 0);
   __atomic_sub_fetch (&header->n_turn_waiters, 1, __ATOMIC_SEQ_CST);
   return turn;
@@ -511,4 +600,76 @@ shm_schedule_pass_turn (ShmControl *control, guint rank)
   shm_fence ();
   if (shm_load (&control->header->n_turn_waiters))
     shm_schedule_wake_turn (control);
+}
+
+/* The lowest item of a line that is not done, as far as it shows. */
+static guint64
+shm_schedule_lowest_of_line (ShmControl *control, guint rank)
+{
+  ShmLine *line = &control->lines[rank];
+  guint64 lowest = G_MAXUINT64;
+  guint64 begin, end, next;
+
+  /* The position first: once it has moved on, the line says CLAIMING at least. */
+  if (control->header->schedule == SHM_SCHEDULE_STATIC)
+    {
+      shm_schedule_peek_static (control, rank, &begin, &end, &next);
+      if (begin < end)
+        lowest = begin;
+    }
+  shm_fence ();
+  switch (shm_load (&line->state))
+    {
+    case SHM_LINE_CLAIMING:
+      if (shm_load (&line->end) != 0)
+        lowest = MIN (lowest, shm_load (&line->begin));
+      break;
+    case SHM_LINE_RUNNING:
+    case SHM_LINE_RECYCLED:
+      begin = shm_load (&line->done);
+      if (begin < shm_load (&line->end))
+        lowest = MIN (lowest, begin);
+      break;
+    default:
+      break;
+    }
+  return lowest;
+}
+
+static guint64
+shm_schedule_look_for_unfinished (ShmControl *control)
+{
+  ShmControlHeader *header = control->header;
+  guint64 lowest = G_MAXUINT64;
+  guint i;
+
+  if (header->schedule != SHM_SCHEDULE_STATIC)
+    lowest = __atomic_load_n (&header->next, __ATOMIC_SEQ_CST) >> RANK_BITS;
+  for (i = 0; i < header->n_workers; i++)
+    lowest = MIN (lowest, shm_schedule_lowest_of_line (control, i));
+  for (i = 0; shm_load (&header->n_orphans) && i < shm_load (&header->orphans_used); i++)
+    if (shm_load (&control->orphans[i].owner) != 0)
+      lowest = MIN (lowest, control->orphans[i].begin);
+  return lowest;
+}
+
+/* Every item below this is done, and its result has been handed over. For the caller alone.
+ *
+ * `next` is read first: a claim that is not in it yet lies above it, and a claim that is in it was in its line
+ * before. A range that moves between a line and a slot is looked for again. */
+guint64
+shm_schedule_get_lowest_unfinished (ShmControl *control)
+{
+  guint32 *n_hand_overs = &control->header->n_hand_overs;
+  guint32 before, after = __atomic_load_n (n_hand_overs, __ATOMIC_SEQ_CST);
+  guint64 lowest;
+
+  do
+    {
+      before = after;
+      lowest = shm_schedule_look_for_unfinished (control);
+      after = __atomic_load_n (n_hand_overs, __ATOMIC_SEQ_CST);
+    }
+  while (before != after);
+  return lowest;
 }

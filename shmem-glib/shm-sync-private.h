@@ -38,7 +38,10 @@ typedef struct
 #define SHM_LOCK_STOPPED 0x40000000u /* nobody may wait for it any more */
 #define SHM_LOCK_OWNER 0x3fffffffu
 
-gboolean shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin);
+gint64 shm_now_ns (void);
+
+/* *slept grows by the nanoseconds that were slept. */
+gboolean shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin, gint64 *slept);
 void shm_lock_release (ShmLock *lock);
 void shm_lock_stop (ShmLock *lock);
 gboolean shm_lock_break (ShmLock *lock, guint32 owner);

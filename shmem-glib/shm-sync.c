@@ -21,6 +21,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 void
@@ -35,6 +36,16 @@ shm_futex_wake (guint32 *word, gint n_waiters)
   syscall (SYS_futex, word, FUTEX_WAKE, n_waiters, NULL, NULL, 0);
 }
 
+/* Monotonic. */
+gint64
+shm_now_ns (void)
+{
+  struct timespec now;
+
+  clock_gettime (CLOCK_MONOTONIC, &now);
+  return (gint64) now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
 static inline gboolean
 shm_lock_swap (ShmLock *lock, guint32 *expected, guint32 value)
 {
@@ -42,22 +53,10 @@ shm_lock_swap (ShmLock *lock, guint32 *expected, guint32 value)
                                       __ATOMIC_ACQUIRE);
 }
 
-/* TRUE: the lock is ours; FALSE: it was stopped. */
-gboolean
-shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin)
+static gboolean
+shm_lock_sleep (ShmLock *lock, guint32 owner)
 {
-  guint32 word = 0;
-  guint i;
-
-  g_assert (owner != 0 && (owner & ~SHM_LOCK_OWNER) == 0);
-
-  for (i = 0; i <= spin; i++)
-    {
-      word = shm_load (&lock->word);
-      if (word == 0 && shm_lock_swap (lock, &word, owner))
-        return TRUE;
-      shm_pause ();
-    }
+  guint32 word = shm_load (&lock->word);
 
   while (!(word & SHM_LOCK_STOPPED))
     {
@@ -74,6 +73,31 @@ shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin)
       word = shm_load (&lock->word);
     }
   return FALSE;
+}
+
+/* TRUE: the lock is ours; FALSE: it was stopped. */
+gboolean
+shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin, gint64 *slept)
+{
+  gboolean ours;
+  gint64 since;
+  guint i;
+
+  g_assert (owner != 0 && (owner & ~SHM_LOCK_OWNER) == 0);
+
+  for (i = 0; i <= spin; i++)
+    {
+      guint32 word = shm_load (&lock->word);
+
+      if (word == 0 && shm_lock_swap (lock, &word, owner))
+        return TRUE;
+      shm_pause ();
+    }
+
+  since = shm_now_ns ();
+  ours = shm_lock_sleep (lock, owner);
+  *slept += shm_now_ns () - since;
+  return ours;
 }
 
 void

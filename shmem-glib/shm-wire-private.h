@@ -4,23 +4,10 @@
 
 #pragma once
 
+#include "shm-frame-private.h"
 #include "shm-ring-private.h"
 
 G_BEGIN_DECLS
-
-typedef enum
-{
-  SHM_FRAME_RESULT = 1, /* items begin … end - 1 are done; value is their result */
-  SHM_FRAME_FAILURE     /* item begin failed; value says how (shm_failure_from_variant ()) */
-} ShmFrameKind;
-
-typedef struct
-{
-  ShmFrameKind kind;
-  guint64 begin;
-  guint64 end;
-  GVariant *value; /* owned */
-} ShmFrame;
 
 typedef enum
 {

@@ -64,11 +64,14 @@ shm_wire_check_header (const ShmFrameHeader *header, guint64 n_items, GError **e
 {
   const char *what = NULL;
 
-  if (header->kind != SHM_FRAME_RESULT && header->kind != SHM_FRAME_FAILURE)
+  gboolean of_items = header->kind != SHM_FRAME_BROKEN && header->kind != SHM_FRAME_SUMMARY;
+
+  if (header->kind < SHM_FRAME_RESULT || header->kind > SHM_FRAME_TRACE)
     what = _ ("unknown kind");
   else if (header->type_length == 0 || header->type_length > MAX_TYPE_LENGTH)
     what = _ ("length of the type");
-  else if (header->begin >= header->end || header->end > n_items)
+  else if (of_items ? header->begin >= header->end || header->end > n_items
+                    : header->begin != 0 || header->end != 0)
     what = _ ("items that the job does not have");
   else if (header->size > MAX_SIZE)
     what = _ ("size of the value");
@@ -224,6 +227,7 @@ shm_wire_read (ShmWireReader *self, ShmRing *ring, guint64 n_items, ShmFrame *fr
   frame->kind = self->header.kind;
   frame->begin = self->header.begin;
   frame->end = self->header.end;
+  frame->failure = NULL;
   frame->value = shm_wire_parse (&self->header, body, is_small, error);
   return frame->value ? SHM_WIRE_FRAME : SHM_WIRE_BAD_VALUE;
 }

@@ -5,8 +5,9 @@
 #pragma once
 
 #include "shm-control-private.h"
-#include "shm-failure-private.h"
-#include "shm-map-reduce.h"
+#include "shm-frame-private.h"
+#include "shm-input-private.h"
+#include "shm-job.h"
 
 G_BEGIN_DECLS
 
@@ -14,31 +15,49 @@ typedef enum
 {
   SHM_WORK_MAP,   /* a function for each item */
   SHM_WORK_RANGE, /* a function for each range, with a result */
-  SHM_WORK_LOOP   /* a function for each range, without one */
+  SHM_WORK_LOOP,  /* a function for each range, without one */
+  SHM_WORK_REGION /* a function for each rank, with a result; the items are the ranks */
 } ShmWorkKind;
+
+/* A closure of the user's. */
+typedef struct
+{
+  GCallback func; /* NULL: there is none */
+  gpointer data;
+  GDestroyNotify destroy;
+} ShmCall;
 
 typedef struct
 {
   ShmWorkKind kind;
-  union
-  {
-    ShmMapFunc map;
-    ShmRangeFunc range;
-    ShmLoopFunc loop;
-  } func;
-  gpointer user_data;
+  ShmCall call;
+  ShmCall set_up;
+  ShmCall tear_down;
+  ShmJob *job; /* borrowed */
+  ShmInput *input;
   guint64 base; /* the first item, as the user counts; inside, items count from 0 */
+  guint64 seed;
+  gboolean reseed; /* GLib's random numbers begin anew with each item */
+  gboolean drop_results;
+  gboolean trace;
 } ShmWork;
 
 typedef struct _ShmWorker ShmWorker;
 
-/* How what a worker makes leaves it; each backend has its own. They take what they are given.
- * FALSE: the job was stopped. */
+/* A loop that the workers of a region share; inside, iterations count from 0. */
 typedef struct
 {
-  gboolean (*result) (ShmWorker *worker, guint64 begin, guint64 end, GVariant *value);
-  gboolean (*failure) (ShmWorker *worker, guint64 item, ShmFailure *failure);
-} ShmOutlet;
+  guint64 begin; /* the first iteration, as the user counts */
+  guint64 n;
+  ShmSchedule schedule;
+  guint64 chunk_size;
+  guint64 at; /* the range that this worker has */
+  guint64 end;
+} ShmLoop;
+
+/* How what a worker makes leaves it; each backend has its own. It takes what is in the frame. FALSE: the job was
+ * stopped. */
+typedef gboolean (*ShmOutlet) (ShmWorker *worker, const ShmFrame *frame);
 
 struct _ShmWorker
 {
@@ -46,7 +65,7 @@ struct _ShmWorker
   guint rank;
   ShmMapReduce *pool; /* borrowed from the job */
   const ShmWork *work;
-  const ShmOutlet *outlet;
+  ShmOutlet outlet;
   gpointer outlet_data;
 
   ShmLine *line;
@@ -54,15 +73,23 @@ struct _ShmWorker
   guint64 grain;
   guint64 ordered_item;   /* the last one that entered, or SHM_NO_ITEM */
   guint64 n_items;        /* that it has done */
+  gpointer state;         /* what the set-up returned */
+  ShmLoop loop;           /* of a region: the one in work */
   ShmFailure *failure;    /* that the work function has told of, of the item in work */
   gboolean can_be_killed; /* a process: the caller sees to the deadlines of its items */
   gboolean in_ordered;
   gboolean in_critical;
+  gboolean in_loop; /* of a region */
 };
+
+guint64 shm_work_seed (const ShmWork *work, guint64 index);
 
 void shm_worker_init (ShmWorker *worker);
 gboolean shm_worker_step (ShmWorker *worker);
 void shm_worker_run (ShmWorker *worker);
+void shm_worker_run_part (ShmWorker *worker);
+gboolean shm_worker_set_up (ShmWorker *worker);
+void shm_worker_tear_down (ShmWorker *worker);
 
 /* the worker in whose work function the calling thread is */
 ShmWorker *shm_worker_get_current (void);
@@ -74,6 +101,14 @@ void shm_worker_fail_item (ShmWorker *worker,
                            const GError *error,
                            const char *traceback,
                            GVariant *payload);
+
+/* sections, and what waits in them */
+void shm_worker_start_clock (ShmWorker *worker, gint64 elapsed);
+void shm_worker_pause_clock (ShmWorker *worker, gint64 *elapsed);
+void shm_worker_wait_begin (ShmWorker *worker, gint64 *elapsed);
+void shm_worker_wait_end (ShmWorker *worker, gint64 elapsed);
+gboolean shm_worker_set_stopped (GError **error);
+void shm_worker_leave_sections (ShmWorker *worker);
 gboolean shm_worker_critical_enter (ShmWorker *worker, GError **error);
 void shm_worker_critical_leave (ShmWorker *worker);
 gboolean shm_worker_ordered_enter (ShmWorker *worker, GError **error);

@@ -20,6 +20,7 @@
 
 #include "shm-error.h"
 #include "shm-i18n-private.h"
+#include "shm-region-private.h"
 #include "shm-schedule-private.h"
 
 static __thread ShmWorker *current_worker;
@@ -50,13 +51,16 @@ shm_worker_find (ShmMapReduce *pool)
   return worker;
 }
 
-static gint64
-shm_worker_now_ns (void)
+/* A number that depends on nothing but the seed and the item: the finaliser of splitmix64 (Steele, Lea and Flood,
+ * 2014) on the item's place in its sequence. */
+guint64
+shm_work_seed (const ShmWork *work, guint64 index)
 {
-  struct timespec now;
+  guint64 z = work->seed + (index + 1) * G_GUINT64_CONSTANT (0x9e3779b97f4a7c15);
 
-  clock_gettime (CLOCK_MONOTONIC, &now);
-  return (gint64) now.tv_sec * 1000000000 + now.tv_nsec;
+  z = (z ^ (z >> 30)) * G_GUINT64_CONSTANT (0xbf58476d1ce4e5b9);
+  z = (z ^ (z >> 27)) * G_GUINT64_CONSTANT (0x94d049bb133111eb);
+  return z ^ (z >> 31);
 }
 
 /* `control`, `rank`, `pool`, `work` and the outlet must be set. */
@@ -72,56 +76,6 @@ static inline gboolean
 shm_worker_is_stopped (ShmWorker *self)
 {
   return shm_load (&self->control->header->stop) != 0;
-}
-
-/* The caller has given up this worker, which is a process, and kills it. */
-static void
-shm_worker_await_end (void)
-{
-  for (;;)
-    pause ();
-}
-
-static void
-shm_worker_leave_sections (ShmWorker *self)
-{
-  if (self->in_critical)
-    {
-      g_critical ("A work function returned inside of its critical section");
-      shm_worker_critical_leave (self);
-    }
-  if (self->in_ordered)
-    {
-      g_critical ("A work function returned inside of its ordered section");
-      shm_worker_ordered_leave (self);
-    }
-}
-
-/* The clock of the item in work, where items have a deadline. `item_started` is 0 while no item is in work, or
- * while the one that is waits for a section. Whether an item has ended in time is decided by one
- * compare-and-exchange: of the worker to 0, or of the caller to SHM_ITEM_CONDEMNED. */
-static void
-shm_worker_start_clock (ShmWorker *self, gint64 elapsed)
-{
-  gint64 expected = self->line->item_started;
-
-  if (expected == SHM_ITEM_CONDEMNED ||
-      !__atomic_compare_exchange_n (&self->line->item_started, &expected,
-                                    g_get_monotonic_time () - elapsed, FALSE, __ATOMIC_SEQ_CST,
-                                    __ATOMIC_SEQ_CST))
-    shm_worker_await_end ();
-}
-
-static void
-shm_worker_pause_clock (ShmWorker *self, gint64 *elapsed)
-{
-  gint64 started = self->line->item_started;
-
-  *elapsed = g_get_monotonic_time () - started;
-  if (started == SHM_ITEM_CONDEMNED ||
-      !__atomic_compare_exchange_n (&self->line->item_started, &started, 0, FALSE, __ATOMIC_SEQ_CST,
-                                    __ATOMIC_SEQ_CST))
-    shm_worker_await_end ();
 }
 
 /* TRUE: the item took too long, and nobody could kill its worker. */
@@ -141,6 +95,15 @@ shm_worker_begin (ShmWorker *self, guint64 item)
   if (G_UNLIKELY (self->control->header->item_timeout != 0))
     shm_worker_start_clock (self, 0);
   shm_store (&self->line->begun, item + 1);
+  if (G_UNLIKELY (self->work->reseed))
+    g_random_set_seed ((guint32) shm_work_seed (self->work, self->work->base + item));
+}
+
+/* The item in work as the user counts, or SHM_NO_ITEM. */
+static guint64
+shm_worker_get_index (ShmWorker *self)
+{
+  return self->line->life == SHM_LIFE_WORK ? self->work->base + self->line->begun - 1 : SHM_NO_ITEM;
 }
 
 /* The work function has returned. Takes what it said, in its error or before; NULL if all is well. */
@@ -157,24 +120,59 @@ shm_worker_end (ShmWorker *self, GError *error)
     told = g_error_new_literal (SHM_ERROR, SHM_ERROR_WORKER_TIMEOUT,
                                 _ ("the item took longer than it may"));
   if (failure == NULL && told != NULL)
-    failure = shm_failure_new (self->work->base + self->line->begun - 1, self->rank, told);
+    failure = shm_failure_new (shm_worker_get_index (self), self->rank, told);
   return failure;
+}
+
+static inline gboolean
+shm_worker_send_result (ShmWorker *self, guint64 begin, guint64 end, GVariant *value)
+{
+  ShmFrame frame = { .kind = SHM_FRAME_RESULT, .begin = begin, .end = end, .value = value };
+
+  if (G_UNLIKELY (self->work->drop_results))
+    {
+      g_variant_unref (value);
+      return TRUE;
+    }
+  return self->outlet (self, &frame);
+}
+
+static void
+shm_worker_send_trace (ShmWorker *self, guint64 begin, guint64 end, gint64 since)
+{
+  ShmFrame frame = {
+    .kind = SHM_FRAME_TRACE,
+    .begin = begin,
+    .end = end,
+    .value = g_variant_ref_sink (g_variant_new ("(xxi)", since, shm_now_ns (), (gint) getpid ())),
+  };
+
+  self->outlet (self, &frame);
 }
 
 /* Takes the failure. FALSE: nothing more is to be begun. */
 static gboolean
-shm_worker_fail (ShmWorker *self, guint64 item, ShmFailure *failure)
+shm_worker_fail (ShmWorker *self, ShmFrameKind kind, guint64 item, ShmFailure *failure)
 {
+  gboolean broken = kind == SHM_FRAME_BROKEN;
+  ShmFrame frame = {
+    .kind = kind,
+    .begin = broken ? 0 : item,
+    .end = broken ? 0 : item + 1,
+    .failure = failure,
+  };
+
   /* The job is being ended for another reason; what fails now mostly fails of that. */
   if (shm_worker_is_stopped (self))
     {
       shm_failure_unref (failure);
       return FALSE;
     }
-  if (!self->outlet->failure (self, item, failure))
+  if (!self->outlet (self, &frame))
     return FALSE;
-  shm_store (&self->line->done, item + 1);
-  if (self->control->header->stop_at_failure)
+  if (!broken)
+    shm_store (&self->line->done, item + 1);
+  if (broken || self->control->header->stop_at_failure)
     {
       shm_control_stop (self->control);
       return FALSE;
@@ -194,33 +192,54 @@ shm_worker_is_spent (ShmWorker *self)
   return TRUE;
 }
 
+static GVariant *
+shm_worker_call_item (ShmWorker *self, guint64 item, GError **error)
+{
+  const ShmWork *work = self->work;
+  GVariant *value;
+
+  if (work->kind == SHM_WORK_MAP)
+    value = ((ShmMapFunc) work->call.func) (self->pool, work->base + item, work->call.data, error);
+  else if (self->control->header->with_caller && !shm_region_barrier (self, error))
+    value = NULL;
+  else
+    {
+      value = ((ShmRegionFunc) work->call.func) (self->pool, item, work->call.data, error);
+      shm_region_leave (self);
+    }
+  return value ? g_variant_take_ref (value) : NULL;
+}
+
 static gboolean
 shm_worker_run_items (ShmWorker *self, guint64 begin, guint64 end)
 {
-  const ShmWork *work = self->work;
   guint64 item;
 
   for (item = begin; item < end; item++)
     {
+      g_autoptr (GVariant) value = NULL;
       GError *error = NULL;
       ShmFailure *failure;
-      GVariant *value;
+      gint64 since = 0;
 
       if (shm_worker_is_stopped (self) || shm_worker_is_spent (self))
         return FALSE;
       shm_worker_begin (self, item);
-      value = work->func.map (self->pool, work->base + item, work->user_data, &error);
+      if (G_UNLIKELY (self->work->trace))
+        since = shm_now_ns ();
+      value = shm_worker_call_item (self, item, &error);
       failure = shm_worker_end (self, error);
+      if (G_UNLIKELY (since != 0))
+        shm_worker_send_trace (self, item, item + 1, since);
 
       shm_store (&self->line->n_done, ++self->n_items);
       if (G_UNLIKELY (failure != NULL))
         {
-          g_clear_pointer (&value, g_variant_unref);
-          if (!shm_worker_fail (self, item, failure))
+          if (!shm_worker_fail (self, SHM_FRAME_FAILURE, item, failure))
             return FALSE;
         }
       else if (value != NULL &&
-               !self->outlet->result (self, item, item + 1, g_variant_take_ref (value)))
+               !shm_worker_send_result (self, item, item + 1, g_steal_pointer (&value)))
         return FALSE;
       shm_store (&self->line->done, item + 1);
     }
@@ -235,12 +254,13 @@ shm_worker_call_range (ShmWorker *self, guint64 begin, guint64 end, GError **err
 
   if (work->kind == SHM_WORK_RANGE)
     {
-      value = work->func.range (self->pool, work->base + begin, work->base + end, work->user_data,
-                                error);
+      value = ((ShmRangeFunc) work->call.func) (self->pool, work->base + begin, work->base + end,
+                                                work->call.data, error);
       return value ? g_variant_take_ref (value) : NULL;
     }
 
-  if (!work->func.loop (self->pool, work->base + begin, work->base + end, work->user_data, error) &&
+  if (!((ShmLoopFunc) work->call.func) (self->pool, work->base + begin, work->base + end,
+                                        work->call.data, error) &&
       *error == NULL && self->failure == NULL)
     g_set_error_literal (error, SHM_ERROR, SHM_ERROR_FAILED,
                          _ ("the work function failed and did not say why"));
@@ -261,17 +281,22 @@ shm_worker_run_range (ShmWorker *self, guint64 begin, guint64 end)
       g_autoptr (GVariant) value = NULL;
       GError *error = NULL;
       ShmFailure *failure;
+      gint64 since = 0;
 
       if (shm_worker_is_stopped (self) || shm_worker_is_spent (self))
         return FALSE;
       shm_worker_begin (self, begin);
+      if (G_UNLIKELY (self->work->trace))
+        since = shm_now_ns ();
       value = shm_worker_call_range (self, begin, until, &error);
       failure = shm_worker_end (self, error);
 
       if (failure != NULL)
         until = line->begun - 1;
+      if (G_UNLIKELY (since != 0))
+        shm_worker_send_trace (self, begin, until + (failure != NULL), since);
       if (value != NULL && until > begin &&
-          !self->outlet->result (self, begin, until, g_steal_pointer (&value)))
+          !shm_worker_send_result (self, begin, until, g_steal_pointer (&value)))
         {
           g_clear_pointer (&failure, shm_failure_unref);
           return FALSE;
@@ -282,7 +307,7 @@ shm_worker_run_range (ShmWorker *self, guint64 begin, guint64 end)
       begin = until;
       if (failure != NULL)
         {
-          if (!shm_worker_fail (self, begin, failure))
+          if (!shm_worker_fail (self, SHM_FRAME_FAILURE, begin, failure))
             return FALSE;
           begin++;
         }
@@ -302,10 +327,10 @@ shm_worker_step (ShmWorker *self)
   if (shm_worker_is_stopped (self) || !shm_schedule_claim (self->control, self->rank, self->grain))
     return FALSE;
   if (automatic)
-    started = shm_worker_now_ns ();
+    started = shm_now_ns ();
 
   self->outer = shm_worker_swap_current (self);
-  if (self->work->kind == SHM_WORK_MAP)
+  if (self->work->kind == SHM_WORK_MAP || self->work->kind == SHM_WORK_REGION)
     go_on = shm_worker_run_items (self, self->line->begin, self->line->end);
   else
     go_on = shm_worker_run_range (self, self->line->begin, self->line->end);
@@ -314,15 +339,105 @@ shm_worker_step (ShmWorker *self)
   /* The last chunks shrink with what is left; they say nothing about the size that would be right.
    */
   if (automatic && self->line->end - self->line->begin >= self->grain)
-    self->grain = shm_schedule_adapt (self->grain, shm_worker_now_ns () - started);
+    self->grain = shm_schedule_adapt (self->grain, shm_now_ns () - started);
   return go_on;
 }
 
+static gint64
+shm_worker_get_cpu_time (void)
+{
+  struct timespec time;
+
+  clock_gettime (CLOCK_THREAD_CPUTIME_ID, &time);
+  return (gint64) time.tv_sec * 1000000000 + time.tv_nsec;
+}
+
+/* A set-up or tear-down has returned. Takes the error; TRUE: it went well. */
+static gboolean
+shm_worker_check (ShmWorker *self, GError *error)
+{
+  g_autoptr (GError) told = error;
+  ShmFailure *failure = g_steal_pointer (&self->failure);
+
+  shm_worker_swap_current (self->outer);
+  shm_worker_leave_sections (self);
+  if (failure == NULL && told != NULL)
+    failure = shm_failure_new (SHM_NO_ITEM, self->rank, told);
+  if (failure != NULL)
+    shm_worker_fail (self, SHM_FRAME_BROKEN, SHM_NO_ITEM, failure);
+  return failure == NULL;
+}
+
+/* FALSE: the set-up has failed, and the job ends. */
+gboolean
+shm_worker_set_up (ShmWorker *self)
+{
+  const ShmCall *call = &self->work->set_up;
+  GError *error = NULL;
+
+  self->line->started = shm_now_ns ();
+  self->line->cpu_time = -shm_worker_get_cpu_time ();
+  if (call->func != NULL)
+    {
+      shm_store (&self->line->life, SHM_LIFE_SET_UP);
+      self->outer = shm_worker_swap_current (self);
+      self->state = ((ShmSetUpFunc) call->func) (self->pool, self->rank, call->data, &error);
+      if (!shm_worker_check (self, error))
+        return FALSE;
+    }
+  shm_store (&self->line->life, SHM_LIFE_WORK);
+  return TRUE;
+}
+
+/* For a worker whose set-up went well, when it ends for whatever reason. */
+void
+shm_worker_tear_down (ShmWorker *self)
+{
+  const ShmCall *call = &self->work->tear_down;
+  g_autoptr (GVariant) value = NULL;
+  GError *error = NULL;
+
+  if (call->func != NULL)
+    {
+      shm_store (&self->line->life, SHM_LIFE_TEAR_DOWN);
+      self->outer = shm_worker_swap_current (self);
+      value =
+          ((ShmTearDownFunc) call->func) (self->pool, self->rank, self->state, call->data, &error);
+      if (value != NULL)
+        value = g_variant_take_ref (g_steal_pointer (&value));
+      if (shm_worker_check (self, error) && value != NULL && !shm_worker_is_stopped (self))
+        {
+          ShmFrame frame = { .kind = SHM_FRAME_SUMMARY, .value = g_steal_pointer (&value) };
+
+          self->outlet (self, &frame);
+        }
+    }
+  self->line->cpu_time += shm_worker_get_cpu_time ();
+  self->line->ended = shm_now_ns ();
+  shm_store (&self->line->life, SHM_LIFE_OVER);
+}
+
+/* The life of a caller that takes part in a region: it claims nothing, since its range is set already. */
+void
+shm_worker_run_part (ShmWorker *self)
+{
+  if (!shm_worker_set_up (self))
+    return;
+  self->outer = shm_worker_swap_current (self);
+  shm_worker_run_items (self, self->line->begin, self->line->end);
+  shm_worker_swap_current (self->outer);
+  shm_worker_tear_down (self);
+}
+
+/* The whole life of a worker that has a thread or a process of its own. */
 void
 shm_worker_run (ShmWorker *self)
 {
+  if (!shm_worker_set_up (self))
+    return;
   while (shm_worker_step (self))
     ;
+  shm_worker_tear_down (self);
 }
 
 /* FALSE: it is not an item that can begin now. */
@@ -331,7 +446,8 @@ shm_worker_begin_item (ShmWorker *self, guint64 item)
 {
   ShmLine *line = self->line;
 
-  if (self->work->kind == SHM_WORK_MAP || item + 1 < line->begun || item >= line->end)
+  if (self->work->kind == SHM_WORK_MAP || self->work->kind == SHM_WORK_REGION ||
+      self->line->life != SHM_LIFE_WORK || item + 1 < line->begun || item >= line->end)
     return FALSE;
   shm_worker_begin (self, item);
   return TRUE;
@@ -345,93 +461,7 @@ shm_worker_fail_item (ShmWorker *self,
                       GVariant *payload)
 {
   g_clear_pointer (&self->failure, shm_failure_unref);
-  self->failure = shm_failure_new (self->work->base + self->line->begun - 1, self->rank, error);
+  self->failure = shm_failure_new (shm_worker_get_index (self), self->rank, error);
   self->failure->traceback = g_strdup (traceback);
   self->failure->payload = payload ? g_variant_ref_sink (payload) : NULL;
-}
-
-static gboolean
-shm_worker_set_stopped (GError **error)
-{
-  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, _ ("the job is being ended"));
-  return FALSE;
-}
-
-/* What an item waits for a section is not its own time. */
-static inline void
-shm_worker_wait_begin (ShmWorker *self, gint64 *elapsed)
-{
-  if (self->control->header->item_timeout != 0)
-    shm_worker_pause_clock (self, elapsed);
-}
-
-static inline void
-shm_worker_wait_end (ShmWorker *self, gint64 elapsed)
-{
-  if (self->control->header->item_timeout != 0)
-    shm_worker_start_clock (self, elapsed);
-}
-
-gboolean
-shm_worker_critical_enter (ShmWorker *self, GError **error)
-{
-  ShmControlHeader *header = self->control->header;
-  gint64 elapsed = 0;
-  gboolean entered;
-
-  if (self->in_critical)
-    {
-      g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
-                           _ ("the critical section was entered twice"));
-      return FALSE;
-    }
-  shm_worker_wait_begin (self, &elapsed);
-  entered = shm_lock_acquire (&header->critical, self->rank + 1, header->spin);
-  shm_worker_wait_end (self, elapsed);
-  if (!entered)
-    return shm_worker_set_stopped (error);
-  self->in_critical = TRUE;
-  return TRUE;
-}
-
-void
-shm_worker_critical_leave (ShmWorker *self)
-{
-  g_return_if_fail (self->in_critical);
-
-  self->in_critical = FALSE;
-  shm_lock_release (&self->control->header->critical);
-}
-
-gboolean
-shm_worker_ordered_enter (ShmWorker *self, GError **error)
-{
-  guint64 item = self->line->begun - 1;
-  gint64 elapsed = 0;
-  gboolean entered;
-
-  if (self->ordered_item == item)
-    {
-      g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
-                           _ ("the ordered section was entered twice by one item"));
-      return FALSE;
-    }
-  shm_worker_wait_begin (self, &elapsed);
-  entered = shm_schedule_enter_turn (self->control, self->rank);
-  shm_worker_wait_end (self, elapsed);
-  if (!entered)
-    return shm_worker_set_stopped (error);
-  self->ordered_item = item;
-  self->in_ordered = TRUE;
-  return TRUE;
-}
-
-void
-shm_worker_ordered_leave (ShmWorker *self)
-{
-  g_return_if_fail (self->in_ordered);
-
-  self->in_ordered = FALSE;
-  if (self->line->begun == self->line->end)
-    shm_schedule_pass_turn (self->control, self->rank);
 }

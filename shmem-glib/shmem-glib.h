@@ -8,6 +8,7 @@
 #include <shmem-glib/shm-version.h>
 
 #include <shmem-glib/shm-array.h>
+#include <shmem-glib/shm-background.h>
 #include <shmem-glib/shm-cpu.h>
 #include <shmem-glib/shm-debug.h>
 #include <shmem-glib/shm-enum-types.h>
@@ -17,4 +18,5 @@
 #include <shmem-glib/shm-job.h>
 #include <shmem-glib/shm-locker.h>
 #include <shmem-glib/shm-map-reduce.h>
+#include <shmem-glib/shm-statistics.h>
 #undef SHM_INSIDE

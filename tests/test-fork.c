@@ -19,8 +19,7 @@
 /* What a job has, for one child. */
 typedef struct
 {
-  int event_fd;
-  int lifeline[2];
+  ShmForkFds fds;
   ShmChild child;
 } Family;
 
@@ -29,11 +28,12 @@ family_fork (Family *family)
 {
   g_autoptr (GError) error = NULL;
 
-  g_assert_true (shm_fork_open_eventfd (&family->event_fd, &error));
+  family->fds.arena_fd = -1;
+  g_assert_true (shm_fork_open_eventfd (&family->fds.event_fd, &error));
   g_assert_no_error (error);
-  g_assert_true (shm_fork_open_pipe (family->lifeline, &error));
+  g_assert_true (shm_fork_open_pipe (family->fds.lifeline, &error));
   g_assert_no_error (error);
-  g_assert_true (shm_fork (&family->child, family->event_fd, family->lifeline, &error));
+  g_assert_true (shm_fork (&family->child, &family->fds, &error));
   g_assert_no_error (error);
   return family->child.pid == 0;
 }
@@ -48,9 +48,9 @@ family_wait (Family *family, ShmDeath *death)
     g_thread_yield ();
   g_assert_cmpint (family->child.pid, ==, 0);
   g_assert_cmpint (family->child.watch, ==, -1);
-  shm_fork_close_fd (&family->event_fd);
-  shm_fork_close_fd (&family->lifeline[0]);
-  shm_fork_close_fd (&family->lifeline[1]);
+  shm_fork_close_fd (&family->fds.event_fd);
+  shm_fork_close_fd (&family->fds.lifeline[0]);
+  shm_fork_close_fd (&family->fds.lifeline[1]);
 }
 
 static void
@@ -100,10 +100,10 @@ check_child (const Family *family)
     if (sigismember (&mask, number))
       return 4;
   /* Its job's wake-up is there; the caller's end of the lifeline is not, and its number may be taken by our own. */
-  if (fcntl (family->event_fd, F_GETFD) < 0)
+  if (fcntl (family->fds.event_fd, F_GETFD) < 0)
     return 5;
-  if (fcntl (family->lifeline[1], F_GETFL) != -1 &&
-      (fcntl (family->lifeline[1], F_GETFL) & O_ACCMODE) != O_RDONLY)
+  if (fcntl (family->fds.lifeline[1], F_GETFL) != -1 &&
+      (fcntl (family->fds.lifeline[1], F_GETFL) & O_ACCMODE) != O_RDONLY)
     return 6;
   raise (SIGINT);
   return 0;

@@ -26,6 +26,8 @@ shared_new (void)
   return mmap (NULL, sizeof (Shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 }
 
+static gint64 slept; /* of this process */
+
 static void
 add_many (Shared *shared, guint32 owner, guint n, guint spin)
 {
@@ -33,7 +35,7 @@ add_many (Shared *shared, guint32 owner, guint n, guint spin)
 
   for (i = 0; i < n; i++)
     {
-      g_assert_true (shm_lock_acquire (&shared->lock, owner, spin));
+      g_assert_true (shm_lock_acquire (&shared->lock, owner, spin, &slept));
       shared->count++;
       shm_lock_release (&shared->lock);
     }
@@ -71,7 +73,7 @@ fork_owner (Shared *shared, guint32 owner)
 
   if (pid == 0)
     {
-      shm_lock_acquire (&shared->lock, owner, 0);
+      shm_lock_acquire (&shared->lock, owner, 0, &slept);
       shm_store (&shared->inside, 1);
       shm_futex_wake (&shared->inside, 1);
       for (;;)
@@ -122,14 +124,14 @@ test_stop (void)
   int status;
 
   if (waiter == 0)
-    _exit (shm_lock_acquire (&shared->lock, 2, 100) ? 1 : 0);
+    _exit (shm_lock_acquire (&shared->lock, 2, 100, &slept) ? 1 : 0);
   while (!(shm_load (&shared->lock.word) & SHM_LOCK_WAITERS))
     g_thread_yield ();
   shm_lock_stop (&shared->lock);
   g_assert_cmpint (waitpid (waiter, &status, 0), ==, waiter);
   g_assert_cmpint (status, ==, 0);
   /* Nobody can wait from then on, and it does not open either. */
-  g_assert_false (shm_lock_acquire (&shared->lock, 3, 10));
+  g_assert_false (shm_lock_acquire (&shared->lock, 3, 10, &slept));
   g_assert_cmpuint (shared->lock.word & SHM_LOCK_OWNER, ==, 1);
   kill (owner, SIGKILL);
   g_assert_cmpint (waitpid (owner, &status, 0), ==, owner);

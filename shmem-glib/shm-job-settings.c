@@ -1,0 +1,522 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* What a job is told before it runs, and what its work function asks of it. */
+
+#include "config.h"
+
+#include "shm-error.h"
+#include "shm-i18n-private.h"
+#include "shm-job-private.h"
+
+static void
+shm_job_set_work (
+    ShmJob *self, ShmWorkKind kind, GCallback func, gpointer user_data, GDestroyNotify destroy)
+{
+  g_return_if_fail (SHM_IS_JOB (self));
+  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (func != NULL);
+
+  self->work.kind = kind;
+  shm_job_set_call (&self->work.call, func, user_data, destroy);
+}
+
+static void
+shm_job_set_other (
+    ShmJob *self, ShmCall *call, GCallback func, gpointer user_data, GDestroyNotify destroy)
+{
+  g_return_if_fail (SHM_IS_JOB (self));
+  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (func != NULL);
+
+  shm_job_set_call (call, func, user_data, destroy);
+}
+
+/**
+ * shm_job_set_map_func:
+ * @self: a job that has not been run
+ * @func: (scope notified) (closure user_data) (destroy destroy): what works on an item
+ * @user_data: data for @func
+ * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
+ *
+ * Gives the job a function that is called once for each item. It takes the place of any other work
+ * function.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_map_func (ShmJob *self, ShmMapFunc func, gpointer user_data, GDestroyNotify destroy)
+{
+  shm_job_set_work (self, SHM_WORK_MAP, G_CALLBACK (func), user_data, destroy);
+}
+
+/**
+ * shm_job_set_range_func:
+ * @self: a job that has not been run
+ * @func: (scope notified) (closure user_data) (destroy destroy): what works on a range of items
+ * @user_data: data for @func
+ * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
+ *
+ * Gives the job a function that is called once for each range that a worker claims, and makes one
+ * result of it. It takes the place of any other work function.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_range_func (ShmJob *self, ShmRangeFunc func, gpointer user_data, GDestroyNotify destroy)
+{
+  shm_job_set_work (self, SHM_WORK_RANGE, G_CALLBACK (func), user_data, destroy);
+}
+
+/**
+ * shm_job_set_loop_func:
+ * @self: a job that has not been run
+ * @func: (scope notified) (closure user_data) (destroy destroy): what works on a range of items
+ * @user_data: data for @func
+ * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
+ *
+ * Gives the job a function that is called once for each range that a worker claims, and has no
+ * result. It takes the place of any other work function.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_loop_func (ShmJob *self, ShmLoopFunc func, gpointer user_data, GDestroyNotify destroy)
+{
+  shm_job_set_work (self, SHM_WORK_LOOP, G_CALLBACK (func), user_data, destroy);
+}
+
+/**
+ * shm_job_set_reduce_func:
+ * @self: a job that has not been run
+ * @func: (scope notified) (closure user_data) (destroy destroy): what takes a result in the caller
+ * @user_data: data for @func
+ * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
+ *
+ * Gives the job a function that is called for each result, in the thread that runs the job's main
+ * context: as they arrive, or, if the pool is #ShmMapReduce:deterministic, in the order of the items.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_reduce_func (ShmJob *self,
+                         ShmReduceFunc func,
+                         gpointer user_data,
+                         GDestroyNotify destroy)
+{
+  shm_job_set_other (self, &self->reduce, G_CALLBACK (func), user_data, destroy);
+}
+
+/**
+ * shm_job_set_set_up_func:
+ * @self: a job that has not been run
+ * @func: (scope notified) (closure user_data) (destroy destroy): what prepares a worker
+ * @user_data: data for @func
+ * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
+ *
+ * Gives the job a function that each worker calls once, before its first item, and whose result is
+ * the worker's own state: shm_map_reduce_get_state(). A worker that takes the place of another one calls
+ * it again.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_set_up_func (ShmJob *self,
+                         ShmSetUpFunc func,
+                         gpointer user_data,
+                         GDestroyNotify destroy)
+{
+  shm_job_set_other (self, &self->work.set_up, G_CALLBACK (func), user_data, destroy);
+}
+
+/**
+ * shm_job_set_tear_down_func:
+ * @self: a job that has not been run
+ * @func: (scope notified) (closure user_data) (destroy destroy): what ends a worker
+ * @user_data: data for @func
+ * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
+ *
+ * Gives the job a function that each worker calls once, after its last item, and which may return
+ * what the worker has gathered: a histogram, an image, a sum. The caller finds it in
+ * shm_job_get_summaries().
+ *
+ * When the job ends early, threads call @func and what it returns is dropped; a process that is ended does not call it.
+ * What a worker has gathered dies with it: a worker process that dies after its first item ends the job,
+ * whatever #ShmMapReduce:failure-policy and #ShmMapReduce:max-retries say.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_tear_down_func (ShmJob *self,
+                            ShmTearDownFunc func,
+                            gpointer user_data,
+                            GDestroyNotify destroy)
+{
+  shm_job_set_other (self, &self->work.tear_down, G_CALLBACK (func), user_data, destroy);
+}
+
+/**
+ * shm_job_set_result_func:
+ * @self: a job that has not been run
+ * @func: (scope notified) (closure user_data) (destroy destroy): what takes a result in the caller
+ * @user_data: data for @func
+ * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
+ *
+ * Gives the job a function that is called for each result, after the reduce function and before #ShmJob::result, if
+ * #ShmJob:output is %SHM_OUTPUT_STREAM or %SHM_OUTPUT_STREAM_IN_ORDER. It does what the signal does at less cost, and
+ * can fail.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_result_func (ShmJob *self,
+                         ShmResultFunc func,
+                         gpointer user_data,
+                         GDestroyNotify destroy)
+{
+  shm_job_set_other (self, &self->result, G_CALLBACK (func), user_data, destroy);
+}
+
+/**
+ * shm_job_set_items:
+ * @self: a job that has not been run
+ * @items: an array, or another container; a floating reference is sunk
+ *
+ * Makes the children of @items the items of the job, for shm_job_get_item(). They do not travel: a worker process has
+ * inherited them.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_items (ShmJob *self, GVariant *items)
+{
+  g_return_if_fail (SHM_IS_JOB (self));
+  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (items != NULL && g_variant_is_container (items));
+
+  shm_input_set_values (&self->input, items);
+  shm_job_set_n_items (self, g_variant_n_children (items));
+}
+
+/**
+ * shm_job_set_model:
+ * @self: a job that has not been run
+ * @model: a list
+ *
+ * Makes the objects that are in @model now the items of the job, for shm_job_get_object(). What
+ * changes in the list later does not count. In threads the objects themselves are shared.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_model (ShmJob *self, GListModel *model)
+{
+  g_return_if_fail (SHM_IS_JOB (self));
+  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (G_IS_LIST_MODEL (model));
+
+  shm_input_set_objects (&self->input, model);
+  shm_job_set_n_items (self, self->input.objects->len);
+}
+
+/**
+ * shm_job_set_feed_func:
+ * @self: a job that has not been run
+ * @func: (scope notified) (closure user_data) (destroy destroy): what makes the items
+ * @user_data: data for @func
+ * @destroy: (nullable): frees @user_data, when the job has ended
+ *
+ * Gives the job items that are made one after the other while it runs, in the job's main context, for shm_job_get_item().
+ * @func is called for at most #ShmJob:window items more than are done, so that it may go on for ever.
+ *
+ * Such a job hands out its items as with %SHM_SCHEDULE_DYNAMIC, in ranges that are small enough for the window.
+ * #ShmMapReduce:min-length has no effect.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_feed_func (ShmJob *self, ShmFeedFunc func, gpointer user_data, GDestroyNotify destroy)
+{
+  shm_job_set_other (self, &self->feed, G_CALLBACK (func), user_data, destroy);
+  shm_input_clear (&self->input);
+  self->input.kind = SHM_INPUT_FEED;
+  shm_job_set_n_items (self, 0);
+}
+
+/* Whether the calling thread may ask for this item. */
+static ShmWorker *
+shm_job_find_worker (ShmJob *self, guint64 index, GError **error)
+{
+  ShmWorker *worker = shm_worker_find (self->pool);
+
+  if (worker != NULL && worker->work->job == self && worker->line->life == SHM_LIFE_WORK &&
+      index >= worker->line->begin && index < worker->line->end)
+    return worker;
+  g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
+                       _ ("a work function can have its own items only"));
+  return NULL;
+}
+
+/**
+ * shm_job_get_item:
+ * @self: the job in whose work function the calling thread is
+ * @index: the item, or one of the range, that the function was called for
+ * @error: return location for an error
+ *
+ * Gets an item that was given with shm_job_set_items(), or made by a feed function. See also
+ * shm_map_reduce_get_job().
+ *
+ * Returns: (transfer full): the item, or %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GVariant *
+shm_job_get_item (ShmJob *self, guint64 index, GError **error)
+{
+  ShmWorker *worker;
+
+  g_return_val_if_fail (SHM_IS_JOB (self), NULL);
+
+  worker = shm_job_find_worker (self, index, error);
+  return worker ? shm_input_get_value (&self->input, worker->control, index, error) : NULL;
+}
+
+/**
+ * shm_job_get_object:
+ * @self: the job in whose work function the calling thread is
+ * @index: the item, or one of the range, that the function was called for
+ * @error: return location for an error
+ *
+ * Gets an item that was given with shm_job_set_model(). See also shm_map_reduce_get_job().
+ *
+ * Returns: (transfer full) (type GObject): the item, or %NULL with @error set
+ *
+ * Since: 1.0
+ */
+GObject *
+shm_job_get_object (ShmJob *self, guint64 index, GError **error)
+{
+  ShmWorker *worker;
+
+  g_return_val_if_fail (SHM_IS_JOB (self), NULL);
+
+  worker = shm_job_find_worker (self, index, error);
+  return worker ? shm_input_get_object (&self->input, index, error) : NULL;
+}
+
+/**
+ * shm_job_get_output:
+ * @self: a job
+ *
+ * Gets what becomes of the results; see #ShmJob:output.
+ *
+ * Returns: what becomes of them
+ *
+ * Since: 1.0
+ */
+ShmOutput
+shm_job_get_output (ShmJob *self)
+{
+  g_return_val_if_fail (SHM_IS_JOB (self), SHM_OUTPUT_LIST);
+
+  return self->output;
+}
+
+/**
+ * shm_job_set_output:
+ * @self: a job that has not been run
+ * @output: what becomes of the results
+ *
+ * Sets what becomes of the results; see #ShmJob:output.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_output (ShmJob *self, ShmOutput output)
+{
+  g_return_if_fail (SHM_IS_JOB (self));
+  g_return_if_fail (self->state == SHM_JOB_NEW);
+
+  if (self->output == output)
+    return;
+  self->output = output;
+  g_object_notify (G_OBJECT (self), "output");
+}
+
+/**
+ * shm_job_get_window:
+ * @self: a job
+ *
+ * Gets how many items may be on their way together; see #ShmJob:window.
+ *
+ * Returns: the number of items, or 0 for automatic
+ *
+ * Since: 1.0
+ */
+guint64
+shm_job_get_window (ShmJob *self)
+{
+  g_return_val_if_fail (SHM_IS_JOB (self), 0);
+
+  return self->window;
+}
+
+/**
+ * shm_job_set_window:
+ * @self: a job that has not been run
+ * @window: the number of items, at most %G_MAXUINT32, or 0 for automatic
+ *
+ * Sets how many items may be on their way together; see #ShmJob:window.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_window (ShmJob *self, guint64 window)
+{
+  g_return_if_fail (SHM_IS_JOB (self));
+  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (window <= G_MAXUINT32);
+
+  if (self->window == window)
+    return;
+  self->window = window;
+  g_object_notify (G_OBJECT (self), "window");
+}
+
+/**
+ * shm_job_get_seed:
+ * @self: a job
+ *
+ * Gets what the seeds of the items are derived from; see #ShmJob:seed.
+ *
+ * Returns: the seed, or 0 if the job will take a random one when it starts
+ *
+ * Since: 1.0
+ */
+guint64
+shm_job_get_seed (ShmJob *self)
+{
+  g_return_val_if_fail (SHM_IS_JOB (self), 0);
+
+  return self->work.seed;
+}
+
+/**
+ * shm_job_set_seed:
+ * @self: a job that has not been run
+ * @seed: the seed, or 0 for a random one
+ *
+ * Sets what the seeds of the items are derived from; see #ShmJob:seed.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_seed (ShmJob *self, guint64 seed)
+{
+  g_return_if_fail (SHM_IS_JOB (self));
+  g_return_if_fail (self->state == SHM_JOB_NEW);
+
+  self->work.reseed = seed != 0;
+  if (self->work.seed == seed)
+    return;
+  self->work.seed = seed;
+  g_object_notify (G_OBJECT (self), "seed");
+}
+
+/**
+ * shm_job_seed:
+ * @self: a job
+ * @index: an item
+ *
+ * Gets a seed for the random numbers of an item. It depends on #ShmJob:seed and on @index alone,
+ * and not on the number of workers, nor on who works on the item; those of different items have
+ * nothing to do with each other. May be called anywhere, also in a work function.
+ *
+ * Returns: a number of which all 64 bits are random
+ *
+ * Since: 1.0
+ */
+guint64
+shm_job_seed (ShmJob *self, guint64 index)
+{
+  g_return_val_if_fail (SHM_IS_JOB (self), 0);
+
+  return shm_work_seed (&self->work, index);
+}
+
+/**
+ * shm_job_get_trace:
+ * @self: a job
+ *
+ * Tells whether a record of the items is made; see #ShmJob:trace.
+ *
+ * Returns: %TRUE if it is
+ *
+ * Since: 1.0
+ */
+gboolean
+shm_job_get_trace (ShmJob *self)
+{
+  g_return_val_if_fail (SHM_IS_JOB (self), FALSE);
+
+  return self->trace_wanted;
+}
+
+/**
+ * shm_job_set_trace:
+ * @self: a job that has not been run
+ * @trace: whether to make a record
+ *
+ * Sets whether a record of the items is made; see #ShmJob:trace.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_trace (ShmJob *self, gboolean trace)
+{
+  g_return_if_fail (SHM_IS_JOB (self));
+  g_return_if_fail (self->state == SHM_JOB_NEW);
+
+  trace = !!trace;
+  if (self->trace_wanted == trace)
+    return;
+  self->trace_wanted = trace;
+  g_object_notify (G_OBJECT (self), "trace");
+}
+
+/**
+ * shm_job_set_progress_stream:
+ * @self: a job that has not been run
+ * @stream: (nullable): where to, or %NULL for nowhere
+ *
+ * Has the job write a line of progress to @stream while it runs, over and over in its place by a carriage
+ * return, about ten times a second, and a line feed in the end. Where @stream cannot be
+ * written to any more nothing is written, and the job goes on.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_progress_stream (ShmJob *self, GOutputStream *stream)
+{
+  g_return_if_fail (SHM_IS_JOB (self));
+  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (stream == NULL || G_IS_OUTPUT_STREAM (stream));
+
+  g_set_object (&self->progress_stream, stream);
+}
+
+/* The index of the first item, for loops that do not begin at 0. */
+void
+shm_job_set_base (ShmJob *self, guint64 base)
+{
+  self->work.base = base;
+}
+
+/* Makes the job a region: its items are the ranks of its workers. */
+void
+shm_job_set_region (ShmJob *self, ShmRegionFunc func, gpointer user_data, gboolean with_caller)
+{
+  shm_job_set_work (self, SHM_WORK_REGION, G_CALLBACK (func), user_data, NULL);
+  self->with_caller = with_caller;
+}

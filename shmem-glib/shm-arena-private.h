@@ -6,13 +6,12 @@
 
 #include <gio/gio.h>
 
+#include "shm-mapping-private.h"
+
 G_BEGIN_DECLS
 
 /* A file in memory, without a name, that a job's processes share by its descriptor. */
-typedef struct
-{
-  int fd; /* -1: there is none */
-} ShmArena;
+typedef struct _ShmArena ShmArena;
 
 /* The part of an arena that one process fills: it grows at its head and is given back at its tail. */
 typedef struct
@@ -22,15 +21,23 @@ typedef struct
   guint64 tail;
 } ShmArenaPart;
 
-gboolean shm_arena_open (ShmArena *arena, GError **error);
-void shm_arena_close (ShmArena *arena);
+ShmArena *shm_arena_new (GError **error);
+ShmArena *shm_arena_ref (ShmArena *arena);
+void shm_arena_unref (ShmArena *arena);
+int shm_arena_get_fd (ShmArena *arena);
+
+guint64 shm_arena_get_base (guint n);
+gboolean
+shm_arena_write (ShmArena *arena, gconstpointer data, gsize size, guint64 offset, GError **error);
+ShmMapping *shm_arena_map (ShmArena *arena, guint64 offset, guint64 size, GError **error);
+
 gboolean shm_arena_put (ShmArena *arena,
                         ShmArenaPart *part,
                         GVariant *value,
                         guint64 *offset,
                         guint64 *size,
                         GError **error);
-GVariant *shm_arena_get (const ShmArena *arena, guint64 offset, guint64 size, GError **error);
+GVariant *shm_arena_get (ShmArena *arena, guint64 offset, guint64 size, GError **error);
 void shm_arena_give_back (ShmArena *arena, ShmArenaPart *part, guint64 tail);
 
 G_END_DECLS

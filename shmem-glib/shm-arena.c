@@ -2,14 +2,16 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* Values on their way from the caller to the workers.
+/* Items on their way from the caller to the workers, and large results on their way back.
  *
- * The file grows at its head for ever, and what lies below its tail is given back to the system, so it holds no
- * more memory than the values in use, of whatever size. Once nothing is in use it begins again at its start.
- * Values are written and read by system calls, and not through a mapping: it needs no room in
- * anybody's address space, can grow after the fork, and memory that has run out is an error and no signal.
+ * The file is divided into parts by its offsets, one for the caller and one for each rank, and is as sparse as its
+ * use: what nobody needs any more is given back to the system, so it holds no more memory than what is in it.
+ * It is written by system calls, and not through a mapping: so it can grow after the fork, and memory that
+ * has run out is an error and no signal. It cannot shrink, so who maps a piece that is there keeps it.
  *
- * A value is its type string, padded to 8 bytes with at least one zero, and its serialised data.
+ * The caller's part grows at its head, and begins again at its start once nothing is in use. A value there is its type
+ * string, padded to 8 bytes with at least one zero, and its serialised data. Workers put pieces into whole pages,
+ * which the caller maps; with the mapping the pages go.
  */
 
 #include "config.h"
@@ -19,6 +21,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -29,27 +34,92 @@
 #define GIVE_BACK_SIZE ((guint64) 1 << 20)
 #define PAGE_MASK (~(guint64) 4095)
 
-gboolean
-shm_arena_open (ShmArena *self, GError **error)
+#define PART_BITS 44
+
+struct _ShmArena
 {
-  return shm_fork_open_memfd (&self->fd, error);
+  gatomicrefcount ref_count;
+  int fd;
+  pid_t pid; /* whose it is: in the workers' copies nothing is given back */
+};
+
+typedef struct
+{
+  ShmArena *arena;
+  guint64 offset;
+} ShmArenaPiece;
+
+ShmArena *
+shm_arena_new (GError **error)
+{
+  ShmArena *self = g_new0 (ShmArena, 1);
+
+  g_atomic_ref_count_init (&self->ref_count);
+  self->pid = getpid ();
+  if (shm_fork_open_memfd (&self->fd, error))
+    return self;
+  g_free (self);
+  return NULL;
+}
+
+ShmArena *
+shm_arena_ref (ShmArena *self)
+{
+  g_atomic_ref_count_inc (&self->ref_count);
+  return self;
 }
 
 void
-shm_arena_close (ShmArena *self)
+shm_arena_unref (ShmArena *self)
 {
-  shm_fork_close_fd (&self->fd);
+  if (!g_atomic_ref_count_dec (&self->ref_count))
+    return;
+  if (self->pid == getpid ())
+    shm_fork_close_fd (&self->fd);
+  g_free (self);
+}
+
+int
+shm_arena_get_fd (ShmArena *self)
+{
+  return self->fd;
+}
+
+/* Where the part begins: that of the caller is 0, that of rank r is r + 1. */
+guint64
+shm_arena_get_base (guint n)
+{
+  return (guint64) n << PART_BITS;
+}
+
+/* Where files may have so many bytes only, a write beyond that would be a signal. */
+static gboolean
+shm_arena_is_in_limit (guint64 end)
+{
+  struct rlimit limit;
+
+  errno = EFBIG;
+  return getrlimit (RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY ||
+         end <= limit.rlim_cur;
 }
 
 static gboolean
-shm_arena_write_all (int fd, struct iovec *pieces, int n_pieces, guint64 offset)
+shm_arena_write_pieces (ShmArena *self,
+                        struct iovec *pieces,
+                        int n_pieces,
+                        guint64 size,
+                        guint64 offset,
+                        GError **error)
 {
-  while (n_pieces > 0)
-    {
-      gssize written = pwritev (fd, pieces, n_pieces, offset);
+  gboolean ok = shm_arena_is_in_limit (offset + size);
+  g_autofree char *text = NULL;
+  int saved_errno;
 
-      if (written < 0 && errno != EINTR)
-        return FALSE;
+  while (ok && n_pieces > 0)
+    {
+      gssize written = pwritev (self->fd, pieces, n_pieces, offset);
+
+      ok = written >= 0 || errno == EINTR;
       written = MAX (written, 0);
       offset += written;
       while (n_pieces > 0 && (gsize) written >= pieces->iov_len)
@@ -64,7 +134,67 @@ shm_arena_write_all (int fd, struct iovec *pieces, int n_pieces, guint64 offset)
           pieces->iov_len -= written;
         }
     }
-  return TRUE;
+  if (ok)
+    return TRUE;
+  saved_errno = errno;
+  text = g_format_size_full (size, G_FORMAT_SIZE_IEC_UNITS);
+  g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY, _ ("No shared memory for %s: %s"), text,
+               g_strerror (saved_errno));
+  return FALSE;
+}
+
+gboolean
+shm_arena_write (ShmArena *self, gconstpointer data, gsize size, guint64 offset, GError **error)
+{
+  struct iovec piece = { (gpointer) data, size };
+
+  return shm_arena_write_pieces (self, &piece, 1, size, offset, error);
+}
+
+static void
+shm_arena_give_back_range (ShmArena *self, guint64 offset, guint64 size)
+{
+  fallocate (self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size);
+}
+
+static void
+shm_arena_drop_piece (gpointer data, gsize mapped_size)
+{
+  ShmArenaPiece *piece = data;
+
+  if (piece->arena->pid == getpid ())
+    shm_arena_give_back_range (piece->arena, piece->offset, mapped_size);
+  shm_arena_unref (piece->arena);
+  g_free (piece);
+}
+
+/* What a worker has put there, at the beginning of a page; the memory goes with the mapping. The worker is not believed. */
+ShmMapping *
+shm_arena_map (ShmArena *self, guint64 offset, guint64 size, GError **error)
+{
+  gsize mapped_size = (size + ~PAGE_MASK) & PAGE_MASK;
+  ShmArenaPiece *piece;
+  struct stat stat_buffer;
+  gpointer address;
+
+  if (size == 0 || size > G_MAXSSIZE / 2 || (offset & ~PAGE_MASK) != 0 || offset > G_MAXSSIZE / 2 ||
+      fstat (self->fd, &stat_buffer) != 0 || (guint64) stat_buffer.st_size < offset + size)
+    {
+      g_set_error_literal (error, SHM_ERROR, SHM_ERROR_BAD_RESULT,
+                           _ ("What a worker sent lies nowhere in shared memory"));
+      return NULL;
+    }
+  address = mmap (NULL, mapped_size, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, offset);
+  if (address == MAP_FAILED)
+    {
+      g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY, _ ("A large result cannot be mapped: %s"),
+                   g_strerror (errno));
+      return NULL;
+    }
+  piece = g_new (ShmArenaPiece, 1);
+  piece->arena = shm_arena_ref (self);
+  piece->offset = offset;
+  return shm_mapping_new_take (address, size, mapped_size, shm_arena_drop_piece, piece);
 }
 
 /* Writes the value at the head of the part, which moves behind it. */
@@ -90,15 +220,8 @@ shm_arena_put (ShmArena *self,
     part->head = part->tail = 0;
   *offset = part->base + part->head;
   *size = length + pieces[1].iov_len + data_size;
-  if (!shm_arena_write_all (self->fd, pieces, G_N_ELEMENTS (pieces), *offset))
-    {
-      int saved_errno = errno;
-      g_autofree char *text = g_format_size_full (*size, G_FORMAT_SIZE_IEC_UNITS);
-
-      g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,
-                   _ ("No shared memory for an item of %s: %s"), text, g_strerror (saved_errno));
-      return FALSE;
-    }
+  if (!shm_arena_write_pieces (self, pieces, G_N_ELEMENTS (pieces), *size, *offset, error))
+    return FALSE;
   part->head += (*size + 7) & ~(guint64) 7;
   return TRUE;
 }
@@ -124,7 +247,7 @@ shm_arena_read_all (int fd, guint8 *data, guint64 size, guint64 offset)
 
 /* What was put there, with a reference of its own. */
 GVariant *
-shm_arena_get (const ShmArena *self, guint64 offset, guint64 size, GError **error)
+shm_arena_get (ShmArena *self, guint64 offset, guint64 size, GError **error)
 {
   g_autofree guint8 *data = g_try_malloc (size);
   gsize start;
@@ -154,6 +277,6 @@ shm_arena_give_back (ShmArena *self, ShmArenaPart *part, guint64 tail)
     return;
   /* Less than this is kept, to be written to again. */
   if (part->head > GIVE_BACK_SIZE && to > from)
-    fallocate (self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, part->base + from, to - from);
+    shm_arena_give_back_range (self, part->base + from, to - from);
   part->tail = tail;
 }

@@ -50,6 +50,8 @@ typedef struct
   gssize strides[SHM_ARRAY_MAX_DIMS];
 } ShmArrayRuns;
 
+ShmArray *shm_array_new_for_mapping (ShmMapping *mapping, ShmDtype dtype, gsize n_elements);
+
 void shm_array_runs_init (ShmArrayRuns *runs, ShmArray *array);
 gboolean shm_array_runs_next (ShmArrayRuns *runs);
 

@@ -319,6 +319,20 @@ shm_array_new_full (ShmDtype dtype,
   return g_steal_pointer (&self);
 }
 
+/* One axis over a mapping, which it takes. */
+ShmArray *
+shm_array_new_for_mapping (ShmMapping *mapping, ShmDtype dtype, gsize n_elements)
+{
+  ShmArray *self = g_object_new (SHM_TYPE_ARRAY, NULL);
+  gboolean ok =
+      shm_array_set_layout (self, dtype, shm_dtype_get_size (dtype), &n_elements, 1, NULL);
+
+  g_assert (ok && shm_array_get_n_bytes (self) <= shm_mapping_get_size (mapping));
+  self->mapping = mapping;
+  self->data = shm_mapping_get_address (mapping);
+  return self;
+}
+
 /**
  * shm_array_new_like: (constructor)
  * @like: an array or a view

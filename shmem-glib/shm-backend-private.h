@@ -44,7 +44,8 @@ typedef struct
   ShmControlSettings settings;
   ShmWorkerLimits limits;
   ShmMapReduce *pool;
-  const ShmWork *work; /* outlives the backend, as do pool and context */
+  const ShmWork *work; /* outlives the backend, as do pool, context and arena */
+  ShmArena *arena;     /* of processes, else NULL */
   GMainContext *context;
   const ShmBackendClient *client;
   gpointer job;

@@ -281,6 +281,20 @@ shm_process_deliver (ShmProcess *self, guint rank, ShmFrame *frame)
   shm_process_report (self, failure);
 }
 
+/* All that the worker has sent was read, and with it what it has put into the arena. */
+static void
+shm_process_take_arena (ShmProcess *self, guint rank)
+{
+  ShmControl *control = self->parent.control;
+  ShmLine *line = &control->lines[rank];
+  guint64 put = shm_load (&line->arena_put);
+
+  if (put == line->arena_taken)
+    return;
+  shm_store (&line->arena_taken, put);
+  shm_ring_wake (shm_control_get_ring (control, rank));
+}
+
 /* FALSE: time is up, and there may be more. */
 static gboolean
 shm_process_drain (ShmProcess *self, guint rank, gint64 until)
@@ -298,6 +312,7 @@ shm_process_drain (ShmProcess *self, guint rank, gint64 until)
       switch (shm_wire_read (&slot->reader, ring, backend->control->limit, &frame, &error))
         {
         case SHM_WIRE_NOTHING:
+          shm_process_take_arena (self, rank);
           return TRUE;
         case SHM_WIRE_ERROR:
           slot->damage = g_steal_pointer (&error);
@@ -683,6 +698,7 @@ shm_process_start (const ShmBackendSetup *setup, GError **error)
 {
   ShmProcess *self = g_new0 (ShmProcess, 1);
   ShmBackend *backend = &self->parent;
+  guint rank;
 
   backend->klass = &shm_backend_process_class;
   backend->setup = *setup;
@@ -690,6 +706,8 @@ shm_process_start (const ShmBackendSetup *setup, GError **error)
   backend->setup.settings.with_wakeups = TRUE;
   self->fds.lifeline[0] = self->fds.lifeline[1] = -1;
   self->slots = g_new0 (ShmSlot, setup->settings.n_workers);
+  for (rank = 0; rank < setup->settings.n_workers; rank++)
+    self->slots[rank].reader.arena = setup->arena;
   backend->control = shm_control_new (&backend->setup.settings, error);
   if (backend->control == NULL || !shm_fork_open_pipe (self->fds.lifeline, error))
     {
@@ -697,7 +715,7 @@ shm_process_start (const ShmBackendSetup *setup, GError **error)
       return NULL;
     }
   self->fds.event_fd = backend->control->header->event_fd;
-  self->fds.arena_fd = setup->work->input->arena.fd;
+  self->fds.arena_fd = shm_arena_get_fd (setup->arena);
   shm_thread_limit_prepare ();
   self->source = shm_backend_source_new (backend, shm_process_pending, shm_process_dispatch);
   shm_process_fill (self);

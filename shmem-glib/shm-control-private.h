@@ -75,10 +75,13 @@ typedef struct
   guint32 turn_waiting; /* counted in n_turn_waiters */
   /* on a cache line of its own, since the others write it */
   guint32 turn_wake __attribute__ ((aligned (SHM_CACHE_LINE)));
-  guint64 n_done;     /* items that this worker has done, in all its ranges */
-  guint32 life;       /* ShmLife */
-  guint32 loop;       /* of a region: the loop that it is in or has been in, counted from 1 */
-  guint64 loop_floor; /* no iteration of that loop below this waits for this worker */
+  guint64 n_done;      /* items that this worker has done, in all its ranges */
+  guint32 life;        /* ShmLife */
+  guint32 loop;        /* of a region: the loop that it is in or has been in, counted from 1 */
+  guint64 loop_floor;  /* no iteration of that loop below this waits for this worker */
+  guint64 arena_head;  /* in the rank's part: where its next piece begins */
+  guint64 arena_put;   /* bytes ever put there by this worker */
+  guint64 arena_taken; /* as much of that as lies behind frames that the caller has read */
   /* for the statistics, in monotonic ns */
   gint64 started;  /* 0: it has not */
   gint64 ended;    /* 0: it has not, or had no time to say so */

@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "shm-failure-private.h"
+#include "shm-fork-func.h"
 
 G_BEGIN_DECLS
 
@@ -33,6 +34,15 @@ typedef struct
   int lifeline[2];
 } ShmForkFds;
 
+/* a language's own way to fork */
+typedef struct
+{
+  ShmForkFunc func; /* NULL: fork () */
+  gpointer user_data;
+  GDestroyNotify destroy;
+} ShmForkHook;
+
+ShmForkHook shm_fork_set_hook (ShmForkHook hook);
 gboolean shm_fork (ShmChild *child, const ShmForkFds *fds, GError **error);
 gboolean shm_fork_have_pidfd (void);
 gboolean shm_fork_is_child (void);

@@ -16,8 +16,10 @@
  * PR_SET_PDEATHSIG does the same a second time, for the case that some other child of the
  * application has inherited the lifeline.
  *
- * The set of these descriptors is guarded by a mutex that is held across the fork, so a child
- * always finds it whole, and knows each descriptor that was open.
+ * The set of these descriptors is guarded by a mutex that every fork of the process takes and gives
+ * back, in handlers of pthread_atfork (), so a child always finds it whole, and knows each
+ * descriptor that was open. Whoever holds that mutex waits for nothing else: a language's own fork,
+ * which has the language's lock already, can take it.
  *
  * That a child is gone is told by its pidfd; where the system has none, by a pipe whose writing end
  * only the child holds. Nobody else's child is ever waited for, and SIGCHLD is not touched. If the
@@ -55,7 +57,7 @@
 static pthread_mutex_t fds_mutex = PTHREAD_MUTEX_INITIALIZER;
 static GArray *fds; /* of int; guarded by fds_mutex */
 static pid_t child_pid;
-static __thread gboolean own_fork; /* of the thread that forks a worker */
+static ShmForkHook fork_hook; /* guarded by fds_mutex */
 
 static void
 shm_fork_set_errno (GError **error, const char *message)
@@ -74,19 +76,16 @@ shm_fork_add_fd (int fd)
   g_array_append_val (fds, fd);
 }
 
-/* A fork of the application's own must not leave its child with a mutex that nobody will ever unlock. */
 static void
 shm_fork_before (void)
 {
-  if (!own_fork)
-    pthread_mutex_lock (&fds_mutex);
+  pthread_mutex_lock (&fds_mutex);
 }
 
 static void
 shm_fork_after (void)
 {
-  if (!own_fork)
-    pthread_mutex_unlock (&fds_mutex);
+  pthread_mutex_unlock (&fds_mutex);
 }
 
 static void
@@ -134,12 +133,16 @@ shm_fork_new_memfd (void)
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
-  int fd = memfd_create ("shmem-glib", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
+  int fd = memfd_create ("shmem-glib", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
 
-  return fd >= 0 || errno != EINVAL ? fd : memfd_create ("shmem-glib", MFD_CLOEXEC);
+  if (fd < 0 && errno == EINVAL)
+    fd = memfd_create ("shmem-glib", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  if (fd >= 0)
+    fcntl (fd, F_ADD_SEALS, F_SEAL_SHRINK);
+  return fd;
 }
 
-/* A file in memory. */
+/* A file in memory that cannot shrink. */
 gboolean
 shm_fork_open_memfd (int *fd, GError **error)
 {
@@ -382,7 +385,6 @@ shm_fork_enter_child (const ShmForkFds *keep, int child_end, pid_t caller, gbool
   __fpurge (stdout);
   __fpurge (stderr);
   shm_fork_close_fds (keep, child_end);
-  pthread_mutex_unlock (&fds_mutex);
 
   shm_fork_die_with_caller (keep->lifeline[0], caller, main_thread);
 #if HAVE_ON_EXIT
@@ -413,6 +415,36 @@ shm_fork_prove (void)
   g_log_set_fatal_mask (name, g_log_set_fatal_mask (name, G_LOG_FATAL_MASK));
 }
 
+/* Sets how children are made from now on; the data of the hook before is given back. */
+ShmForkHook
+shm_fork_set_hook (ShmForkHook hook)
+{
+  ShmForkHook old;
+
+  shm_fork_lock ();
+  old = fork_hook;
+  fork_hook = hook;
+  pthread_mutex_unlock (&fds_mutex);
+  return old;
+}
+
+static pid_t
+shm_fork_call (int *fork_errno)
+{
+  ShmForkHook hook;
+  pid_t pid;
+
+  /* The handlers must be there, and the hook whole. */
+  shm_fork_lock ();
+  hook = fork_hook;
+  pthread_mutex_unlock (&fds_mutex);
+
+  errno = EAGAIN;
+  pid = hook.func ? hook.func (hook.user_data) : fork ();
+  *fork_errno = errno != 0 ? errno : EAGAIN;
+  return pid;
+}
+
 /* Forks. In the child everything that this file's head promises has been done when it returns;
  * *child has the pid 0 there. The caller keeps the lifeline and the child's watch. */
 gboolean
@@ -433,11 +465,8 @@ shm_fork (ShmChild *child, const ShmForkFds *keep, GError **error)
   /* No handler of the caller may run in the child before the child has reset it. */
   sigfillset (&all);
   pthread_sigmask (SIG_SETMASK, &all, &old);
-  shm_fork_lock ();
-  own_fork = TRUE;
-  pid = fork ();
-  fork_errno = errno;
-  own_fork = FALSE;
+  pid = shm_fork_call (&fork_errno);
+  /* Never by what was returned: a hook that failed in the child returns whatever. */
   if (getpid () != caller)
     {
       child->pid = 0;
@@ -449,16 +478,17 @@ shm_fork (ShmChild *child, const ShmForkFds *keep, GError **error)
   child->watch = ends[0];
   if (pid > 0 && have_pidfd)
     {
+      shm_fork_lock ();
       child->watch = shm_fork_pidfd_open (pid);
       watch_errno = errno;
       if (child->watch >= 0)
         shm_fork_add_fd (child->watch);
+      pthread_mutex_unlock (&fds_mutex);
     }
-  pthread_mutex_unlock (&fds_mutex);
   pthread_sigmask (SIG_SETMASK, &old, NULL);
   shm_fork_close_fd (&ends[1]);
 
-  if (pid < 0)
+  if (pid <= 0)
     {
       shm_fork_close_fd (&ends[0]);
       errno = fork_errno;

@@ -28,19 +28,18 @@ typedef struct
   guint64 window;
   guint64 n_fed;
   guint64 n_released;
-  GVariant **fed; /* where the workers are in this process, else */
-  ShmArena arena; /* where they are not */
+  GVariant **fed;  /* where the workers are in this process, else */
+  ShmArena *arena; /* borrowed; where they are not */
   ShmArenaPart part;
   guint64 *ends; /* of each slot's value in the part */
 } ShmInput;
 
-void shm_input_init (ShmInput *input);
 void shm_input_set_values (ShmInput *input, GVariant *values);
 void shm_input_set_objects (ShmInput *input, GListModel *model);
 void shm_input_clear (ShmInput *input);
 
 /* for the caller, of a feed */
-gboolean shm_input_open (ShmInput *input, guint64 window, gboolean in_process, GError **error);
+void shm_input_open (ShmInput *input, guint64 window, ShmArena *arena);
 gboolean shm_input_feed (ShmInput *input, ShmControl *control, GVariant *value, GError **error);
 void shm_input_release (ShmInput *input, guint64 lowest_unfinished);
 

@@ -21,12 +21,6 @@
 #include "shm-error.h"
 #include "shm-i18n-private.h"
 
-void
-shm_input_init (ShmInput *self)
-{
-  self->arena.fd = -1;
-}
-
 static void
 shm_input_drop (ShmInput *self)
 {
@@ -38,7 +32,7 @@ shm_input_drop (ShmInput *self)
     g_clear_pointer (&self->fed[i], g_variant_unref);
   g_clear_pointer (&self->fed, g_free);
   g_clear_pointer (&self->ends, g_free);
-  shm_arena_close (&self->arena);
+  self->arena = NULL;
 }
 
 void
@@ -70,17 +64,16 @@ shm_input_clear (ShmInput *self)
   shm_input_drop (self);
 }
 
-gboolean
-shm_input_open (ShmInput *self, guint64 window, gboolean in_process, GError **error)
+/* Without an arena the workers are in this process. */
+void
+shm_input_open (ShmInput *self, guint64 window, ShmArena *arena)
 {
   self->window = window;
-  if (in_process)
-    {
-      self->fed = g_new0 (GVariant *, window);
-      return TRUE;
-    }
-  self->ends = g_new0 (guint64, window);
-  return shm_arena_open (&self->arena, error);
+  self->arena = arena;
+  if (arena == NULL)
+    self->fed = g_new0 (GVariant *, window);
+  else
+    self->ends = g_new0 (guint64, window);
 }
 
 /* Takes the next item; there must be room for it. It can be claimed once the limit is above it. */
@@ -96,7 +89,7 @@ shm_input_feed (ShmInput *self, ShmControl *control, GVariant *value, GError **e
     {
       ShmFeedSlot *slot = &control->feed[at];
 
-      if (!shm_arena_put (&self->arena, &self->part, value, &slot->offset, &slot->size, error))
+      if (!shm_arena_put (self->arena, &self->part, value, &slot->offset, &slot->size, error))
         return FALSE;
       self->ends[at] = self->part.head;
     }
@@ -113,7 +106,7 @@ shm_input_release (ShmInput *self, guint64 lowest_unfinished)
   if (until <= self->n_released)
     return;
   if (self->fed == NULL)
-    shm_arena_give_back (&self->arena, &self->part, self->ends[(until - 1) % self->window]);
+    shm_arena_give_back (self->arena, &self->part, self->ends[(until - 1) % self->window]);
   for (; self->n_released < until; self->n_released++)
     if (self->fed != NULL)
       g_clear_pointer (&self->fed[self->n_released % self->window], g_variant_unref);
@@ -130,7 +123,7 @@ shm_input_get_value (ShmInput *self, const ShmControl *control, guint64 item, GE
     case SHM_INPUT_FEED:
       if (self->fed != NULL)
         return g_variant_ref (self->fed[item % self->window]);
-      return shm_arena_get (&self->arena, control->feed[item % self->window].offset,
+      return shm_arena_get (self->arena, control->feed[item % self->window].offset,
                             control->feed[item % self->window].size, error);
     case SHM_INPUT_COUNT:
     case SHM_INPUT_OBJECTS:

@@ -51,10 +51,12 @@ struct _ShmJob
   ShmJobState state;
   ShmFailurePolicy failure_policy; /* of the pool, at the start, as is */
   guint max_retries;
+  gboolean has_deposits;
   gboolean in_order;   /* results wait in `early` for their turn */
   guint64 window_used; /* 0: all can be claimed from the beginning */
   gboolean feed_ended;
   ShmBackend *backend;
+  ShmArena *arena; /* of processes; after the run only if there may be something in it */
   GMainContext *context;
   GCancellable *cancellable;
   GSource *cancel_source;

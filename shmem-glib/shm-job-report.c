@@ -196,12 +196,15 @@ shm_job_find_statistics (ShmJob *self, guint rank)
 void
 shm_job_left (gpointer job, guint rank, const ShmLine *line, gint64 cpu_time, guint64 peak_memory)
 {
+  ShmJob *self = job;
   ShmStatistics *statistics;
 
+  if (line->arena_put > 0)
+    self->has_deposits = TRUE;
   /* It was gone before it had begun. */
   if (line->started == 0)
     return;
-  statistics = shm_job_find_statistics (job, rank);
+  statistics = shm_job_find_statistics (self, rank);
   statistics->n_lives++;
   statistics->n_items += line->n_done;
   statistics->elapsed_time += ((line->ended ? line->ended : shm_now_ns ()) - line->started) / 1000;

@@ -52,6 +52,8 @@ shm_job_release (ShmJob *self)
   if (self->backend != NULL)
     self->backend->klass->free (g_steal_pointer (&self->backend));
   shm_input_clear (&self->input);
+  if (!self->has_deposits)
+    g_clear_pointer (&self->arena, shm_arena_unref);
   g_clear_pointer (&self->context, g_main_context_unref);
 }
 
@@ -250,9 +252,13 @@ shm_job_start (ShmJob *self,
   self->done = done;
   self->done_data = done_data;
   shm_job_start_report (self);
-  if (self->input.kind != SHM_INPUT_FEED ||
-      shm_input_open (&self->input, self->window_used, klass != &shm_backend_process_class, error))
-    self->backend = klass->start (&setup, error);
+  if (klass != &shm_backend_process_class || (self->arena = shm_arena_new (error)) != NULL)
+    {
+      setup.arena = self->arena;
+      if (self->input.kind == SHM_INPUT_FEED)
+        shm_input_open (&self->input, self->window_used, self->arena);
+      self->backend = klass->start (&setup, error);
+    }
   if (self->backend == NULL)
     {
       shm_job_stop_report (self);

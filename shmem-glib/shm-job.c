@@ -41,7 +41,10 @@
 
 #include "shm-job-private.h"
 
+#include "shm-array-private.h"
 #include "shm-enum-types.h"
+#include "shm-error.h"
+#include "shm-i18n-private.h"
 
 enum
 {
@@ -112,6 +115,7 @@ shm_job_finalize (GObject *object)
   g_clear_pointer (&self->statistics, g_ptr_array_unref);
   g_clear_pointer (&self->failures, g_ptr_array_unref);
   g_clear_pointer (&self->trace, shm_trace_free);
+  g_clear_pointer (&self->arena, shm_arena_unref);
   g_clear_error (&self->error);
   g_clear_object (&self->progress_stream);
   g_clear_object (&self->pool);
@@ -351,7 +355,6 @@ shm_job_class_init (ShmJobClass *klass)
 static void
 shm_job_init (ShmJob *self)
 {
-  shm_input_init (&self->input);
   self->work.job = self;
   self->work.input = &self->input;
   self->failures = g_ptr_array_new_with_free_func ((GDestroyNotify) shm_failure_unref);
@@ -490,6 +493,38 @@ GPtrArray *
 shm_job_steal_results (ShmJob *self)
 {
   return g_steal_pointer (&self->results);
+}
+
+/**
+ * shm_job_withdraw:
+ * @self: a job
+ * @offset: what shm_map_reduce_deposit() said
+ * @n_bytes: how many bytes were put there
+ * @error: return location for an error
+ *
+ * Gets what a worker process has put into shared memory, in place. May be called while the job
+ * runs, in the thread that runs its main context, and after it. What is got twice is the same memory, which goes with
+ * the first of the two.
+ *
+ * Returns: (transfer full): an array of %SHM_DTYPE_U1 with @n_bytes elements, or %NULL with @error set
+ *
+ * Since: 1.0
+ */
+ShmArray *
+shm_job_withdraw (ShmJob *self, guint64 offset, guint64 n_bytes, GError **error)
+{
+  ShmMapping *mapping;
+
+  g_return_val_if_fail (SHM_IS_JOB (self), NULL);
+
+  if (self->arena == NULL)
+    {
+      g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
+                           _ ("The job has nothing in shared memory"));
+      return NULL;
+    }
+  mapping = shm_arena_map (self->arena, offset, n_bytes, error);
+  return mapping ? shm_array_new_for_mapping (mapping, SHM_DTYPE_U1, n_bytes) : NULL;
 }
 
 /**

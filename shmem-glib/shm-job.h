@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include <shmem-glib/shm-array.h>
 #include <shmem-glib/shm-map-reduce.h>
 
 G_BEGIN_DECLS
@@ -139,6 +140,8 @@ gdouble shm_job_get_eta (ShmJob *self);
 
 SHM_AVAILABLE_IN_1_0
 GPtrArray *shm_job_get_results (ShmJob *self);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_job_withdraw (ShmJob *self, guint64 offset, guint64 n_bytes, GError **error);
 SHM_AVAILABLE_IN_1_0
 GPtrArray *shm_job_get_summaries (ShmJob *self);
 SHM_AVAILABLE_IN_1_0

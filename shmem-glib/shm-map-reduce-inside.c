@@ -9,6 +9,7 @@
 #include "shm-error.h"
 #include "shm-i18n-private.h"
 #include "shm-map-reduce-private.h"
+#include "shm-wire-private.h"
 
 /**
  * shm_map_reduce_get_rank:
@@ -137,6 +138,70 @@ shm_map_reduce_find_worker (ShmMapReduce *self, GError **error)
     g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
                          _ ("Only a work function of the pool can do this"));
   return worker;
+}
+
+/**
+ * shm_map_reduce_get_cursor_address:
+ * @self: a pool, in whose work function for ranges the calling thread is
+ *
+ * Gets where to write which item begins, for language bindings to which shm_map_reduce_begin_item() is too slow: an
+ * unsigned integer of 64 bits in native byte order, of the index plus 1. It is the same for all ranges of a worker, and
+ * for the worker alone to write. Where #ShmMapReduce:item-timeout or #ShmJob:seed are set this is not enough, and
+ * shm_map_reduce_begin_item() must be called.
+ *
+ * Returns: the address
+ *
+ * Since: 1.0
+ */
+guint64
+shm_map_reduce_get_cursor_address (ShmMapReduce *self)
+{
+  ShmWorker *worker = shm_worker_find (self);
+
+  g_return_val_if_fail (worker != NULL, 0);
+  g_return_val_if_fail (worker->work->base == 0, 0);
+
+  return (guint64) (guintptr) &worker->line->begun;
+}
+
+/**
+ * shm_map_reduce_deposit:
+ * @self: a pool, in the work function of whose worker process the calling thread is
+ * @address: where the data is
+ * @n_bytes: how many bytes, at least 1
+ * @offset: (out): what to tell the caller, in the result
+ * @error: return location for an error
+ *
+ * Puts data into memory that the job's processes share, by one copy, for the caller to use in place; for language
+ * bindings. The caller gets it with shm_job_withdraw(), once, when it has the result that says @offset and
+ * @n_bytes. Waits if the caller has a lot to take already.
+ *
+ * Only worker processes need this; in threads and in serial jobs it is %SHM_ERROR_NOT_SUPPORTED.
+ *
+ * Returns: %TRUE if it was put there
+ *
+ * Since: 1.0
+ */
+gboolean
+shm_map_reduce_deposit (
+    ShmMapReduce *self, guint64 address, guint64 n_bytes, guint64 *offset, GError **error)
+{
+  ShmWorker *worker;
+
+  g_return_val_if_fail (SHM_IS_MAP_REDUCE (self), FALSE);
+  g_return_val_if_fail (address != 0 && n_bytes > 0 && offset != NULL, FALSE);
+
+  worker = shm_map_reduce_find_worker (self, error);
+  if (worker == NULL)
+    return FALSE;
+  if (!worker->can_be_killed)
+    {
+      g_set_error_literal (error, SHM_ERROR, SHM_ERROR_NOT_SUPPORTED,
+                           _ ("only a worker process can deposit data"));
+      return FALSE;
+    }
+  return shm_wire_deposit (worker->outlet_data, (gconstpointer) (guintptr) address, n_bytes, offset,
+                           error);
 }
 
 /**

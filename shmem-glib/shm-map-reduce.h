@@ -278,6 +278,11 @@ gpointer shm_map_reduce_get_state (ShmMapReduce *self);
 SHM_AVAILABLE_IN_1_0
 void shm_map_reduce_begin_item (ShmMapReduce *self, guint64 index);
 SHM_AVAILABLE_IN_1_0
+guint64 shm_map_reduce_get_cursor_address (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_map_reduce_deposit (
+    ShmMapReduce *self, guint64 address, guint64 n_bytes, guint64 *offset, GError **error);
+SHM_AVAILABLE_IN_1_0
 void shm_map_reduce_fail_item (ShmMapReduce *self,
                                const GError *error,
                                const char *traceback,

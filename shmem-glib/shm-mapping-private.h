@@ -12,6 +12,13 @@ typedef struct _ShmMapping ShmMapping;
 
 ShmMapping *shm_mapping_new_anonymous (gsize size, ShmArrayFlags flags, GError **error);
 
+/* Takes memory that is mapped already; `release` is called once it is not any more. */
+ShmMapping *shm_mapping_new_take (gpointer address,
+                                  gsize size,
+                                  gsize mapped_size,
+                                  void (*release) (gpointer data, gsize mapped_size),
+                                  gpointer data);
+
 ShmMapping *shm_mapping_ref (ShmMapping *self);
 void shm_mapping_unref (ShmMapping *self);
 

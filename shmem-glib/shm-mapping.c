@@ -32,6 +32,8 @@ struct _ShmMapping
   gsize size;
   gsize mapped_size;
   int fd;
+  void (*release) (gpointer data, gsize mapped_size);
+  gpointer release_data;
 };
 
 /* Headers older than the kernel lack these. */
@@ -375,7 +377,28 @@ shm_mapping_unref (ShmMapping *self)
     munmap (self->address, self->mapped_size);
   if (self->fd >= 0)
     close (self->fd);
+  if (self->release != NULL)
+    self->release (self->release_data, self->mapped_size);
   g_free (self);
+}
+
+ShmMapping *
+shm_mapping_new_take (gpointer address,
+                      gsize size,
+                      gsize mapped_size,
+                      void (*release) (gpointer data, gsize mapped_size),
+                      gpointer data)
+{
+  ShmMapping *self = g_new0 (ShmMapping, 1);
+
+  g_atomic_ref_count_init (&self->ref_count);
+  self->address = address;
+  self->size = size;
+  self->mapped_size = mapped_size;
+  self->fd = -1;
+  self->release = release;
+  self->release_data = data;
+  return self;
 }
 
 /* Never NULL. */

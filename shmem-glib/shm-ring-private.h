@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "shm-arena-private.h"
 #include "shm-control-private.h"
 
 G_BEGIN_DECLS
@@ -20,17 +21,23 @@ typedef struct
   guint32 waiting; /* it does */
 } ShmRing;
 
+#define SHM_RING_ARENA                                                                             \
+  ((guint64) 64 << 20) /* a worker that has put so many unread bytes there waits */
+
 /* the worker's end */
 typedef struct
 {
   ShmControl *control;
   ShmLine *line;
   ShmRing *ring;
+  ShmArena *arena; /* where large values go, or NULL */
+  guint64 arena_base;
   guint64 head; /* written, perhaps not published */
   guint64 tail; /* as last seen */
 } ShmRingWriter;
 
 void shm_ring_writer_init (ShmRingWriter *writer, ShmControl *control, guint rank);
+gboolean shm_ring_wait_for_arena (ShmRingWriter *writer);
 gboolean shm_ring_write (ShmRingWriter *writer, gconstpointer data, gsize size);
 gpointer shm_ring_reserve (ShmRingWriter *writer, gsize size);
 void shm_ring_publish (ShmRingWriter *writer);
@@ -40,5 +47,6 @@ void shm_ring_reset (ShmRing *ring);
 gsize shm_ring_get_available (ShmRing *ring);
 void shm_ring_peek (ShmRing *ring, gsize offset, gpointer data, gsize size);
 void shm_ring_take (ShmRing *ring, gsize size);
+void shm_ring_wake (ShmRing *ring);
 
 G_END_DECLS

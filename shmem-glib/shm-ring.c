@@ -28,6 +28,7 @@ shm_ring_writer_init (ShmRingWriter *self, ShmControl *control, guint rank)
 {
   self->control = control;
   self->line = &control->lines[rank];
+  self->arena = NULL;
   self->ring = shm_control_get_ring (control, rank);
   self->head = self->ring->head;
   self->tail = self->ring->tail;
@@ -50,12 +51,23 @@ shm_ring_publish (ShmRingWriter *self)
                                          shm_ring_writer_get_used (self) >= SHM_RING_DATA / 2);
 }
 
+static gboolean
+shm_ring_has_room (ShmRingWriter *self)
+{
+  return shm_ring_writer_get_used (self) < SHM_RING_DATA;
+}
+
+static gboolean
+shm_ring_has_arena (ShmRingWriter *self)
+{
+  return self->line->arena_put - shm_load (&self->line->arena_taken) < SHM_RING_ARENA;
+}
+
 /* Sleeps until there is room; FALSE if the job was stopped. */
 static gboolean
-shm_ring_wait_for_room (ShmRingWriter *self)
+shm_ring_wait (ShmRingWriter *self, gboolean (*has_room) (ShmRingWriter *self))
 {
   ShmRing *ring = self->ring;
-
   gint64 since;
   gboolean room;
 
@@ -65,18 +77,25 @@ shm_ring_wait_for_room (ShmRingWriter *self)
     {
       guint32 drained = shm_load (&ring->drained);
 
-      room = shm_ring_writer_get_used (self) < SHM_RING_DATA;
+      room = has_room (self);
       if (room || shm_load (&self->control->header->stop))
         break;
       shm_store (&ring->waiting, 1);
       shm_fence ();
-      if (shm_ring_writer_get_used (self) < SHM_RING_DATA)
+      if (has_room (self))
         continue;
       shm_control_notify (self->control, TRUE);
       shm_futex_wait (&ring->drained, drained);
     }
   self->line->slept[SHM_SLEEP_OUTPUT] += shm_now_ns () - since;
   return room;
+}
+
+/* The same for what is put beside the ring. */
+gboolean
+shm_ring_wait_for_arena (ShmRingWriter *self)
+{
+  return shm_ring_has_arena (self) || shm_ring_wait (self, shm_ring_has_arena);
 }
 
 /* Room for so many bytes in one piece, which count as written; NULL if that cannot be had at once.
@@ -107,7 +126,7 @@ shm_ring_write (ShmRingWriter *self, gconstpointer data, gsize size)
       gsize offset = self->head & (SHM_RING_DATA - 1);
       gsize piece;
 
-      if (self->head - self->tail == SHM_RING_DATA && !shm_ring_wait_for_room (self))
+      if (self->head - self->tail == SHM_RING_DATA && !shm_ring_wait (self, shm_ring_has_room))
         return FALSE;
       piece = MIN (size, SHM_RING_DATA - offset);
       piece = MIN (piece, SHM_RING_DATA - (self->head - self->tail));
@@ -149,6 +168,13 @@ void
 shm_ring_take (ShmRing *ring, gsize size)
 {
   shm_store (&ring->tail, ring->tail + size);
+  shm_ring_wake (ring);
+}
+
+/* Lets on a worker that waits, after something was taken. */
+void
+shm_ring_wake (ShmRing *ring)
+{
   shm_fence ();
   if (shm_load (&ring->waiting))
     {

@@ -441,6 +441,7 @@ shm_schedule_clear (ShmControl *control, guint rank)
   control->n_done_before += line->n_done;
   line->n_done = 0;
   line->life = SHM_LIFE_NONE;
+  line->arena_put = line->arena_taken = 0;
   line->started = line->ended = 0;
   line->cpu_time = 0;
   memset (line->slept, 0, sizeof line->slept);

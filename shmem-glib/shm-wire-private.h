@@ -17,6 +17,9 @@ typedef enum
   SHM_WIRE_ERROR      /* from here on nothing from this worker can be understood */
 } ShmWireStatus;
 
+/* in kind: the data lies in the arena, and the body says where */
+#define SHM_FRAME_IN_ARENA 0x100u
+
 typedef struct
 {
   guint32 kind;
@@ -31,6 +34,7 @@ typedef struct
 {
   ShmFrameHeader header;
   gboolean has_header;
+  ShmArena *arena; /* where large values are, or NULL */
   guint8 *body;
   gsize body_size;
   gsize body_allocated;
@@ -39,6 +43,8 @@ typedef struct
 
 gboolean shm_wire_write (
     ShmRingWriter *writer, ShmFrameKind kind, guint64 begin, guint64 end, GVariant *value);
+gboolean shm_wire_deposit (
+    ShmRingWriter *writer, gconstpointer data, guint64 size, guint64 *offset, GError **error);
 ShmWireStatus shm_wire_read (
     ShmWireReader *reader, ShmRing *ring, guint64 n_items, ShmFrame *frame, GError **error);
 void shm_wire_reader_clear (ShmWireReader *reader);

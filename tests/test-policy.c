@@ -534,12 +534,14 @@ test_limits (void)
   g_assert_nonnull (strstr (error->message, "Item 2 on worker 0 "));
 }
 
-/* A worker is killed while the result that it hands over is larger than the ring. */
+/* A worker is killed while there is no room in the ring for the result that it hands over. */
+#define FILLING_SIZE ((gsize) 200 << 10)
+
 static GVariant *
 map_large (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
 {
   Shared *shared = user_data;
-  gsize size = 4 << 20;
+  gsize size = FILLING_SIZE;
   guint8 *bytes;
 
   shared->tries[index]++;
@@ -556,10 +558,10 @@ kill_while_full (
 {
   Shared *shared = user_data;
 
-  if (index == 0 && shared->tries[1] <= 1)
+  if (index == 0 && shared->tries[2] <= 1)
     {
-      /* It has begun item 1, and soon waits for room, since nobody takes what it sends. */
-      while (*(volatile gint64 *) &shared->tries[1] == 0)
+      /* It has begun item 2, and soon waits for room, since nobody takes what it sends. */
+      while (*(volatile gint64 *) &shared->tries[2] == 0)
         g_thread_yield ();
       g_usleep (30000);
       kill (g_variant_get_int32 (result), SIGKILL);
@@ -579,12 +581,13 @@ test_killed_while_full (void)
 
   shared_init (&shared, DIE_ONCE);
   shm_map_reduce_set_max_retries (pool, 1);
-  results = shm_map_reduce_map (pool, 2, NULL, map_large, kill_while_full, &shared, &error);
+  results = shm_map_reduce_map (pool, 3, NULL, map_large, kill_while_full, &shared, &error);
   g_assert_no_error (error);
   g_assert_cmpint (shared.tries[0], ==, 1);
-  g_assert_cmpint (shared.tries[1], ==, 2);
-  bytes = g_variant_get_fixed_array (g_ptr_array_index (results, 1), &size, 1);
-  g_assert_cmpuint (size, ==, 4 << 20);
+  g_assert_cmpint (shared.tries[1], ==, 1);
+  g_assert_cmpint (shared.tries[2], ==, 2);
+  bytes = g_variant_get_fixed_array (g_ptr_array_index (results, 2), &size, 1);
+  g_assert_cmpuint (size, ==, FILLING_SIZE);
   g_assert_cmpuint (((const guint8 *) bytes)[size - 1], ==, 77);
 }
 

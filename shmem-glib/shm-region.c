@@ -9,8 +9,8 @@
  * come: the barrier is broken, and all get an error. A worker that dies ends the job, which sends
  * everybody home.
  *
- * A loop is shared by claims on one word, which holds the number of the loop and the next
- * iteration. Each loop ends with a barrier, so all workers are in the same loop or at the barrier
+ * A loop is shared by claims on one word, which holds the number of the loop, among those
+ * that need the word, and the next iteration. Each loop ends with a barrier, so all workers are in the same loop or at the barrier
  * behind it, and one word is enough: who comes first finds the number of the last loop and begins anew.
  *
  * Ordered sections of a loop: `loop_floor` of each line says below which iteration nobody needs to wait for that
@@ -222,7 +222,7 @@ shm_region_claim_next (ShmWorker *worker)
 {
   ShmControlHeader *header = worker->control->header;
   ShmLoop *loop = &worker->loop;
-  guint64 tag = (guint64) worker->line->loop << LOOP_BITS;
+  guint64 tag = (guint64) worker->n_dealt << LOOP_BITS;
   guint64 word = shm_load (&header->loop);
 
   do
@@ -312,6 +312,9 @@ shm_region_share (ShmWorker *worker,
                                                                worker->control->header->n_workers,
                                                                worker->rank)
                                     : G_MAXUINT64);
+  /* Only those that write the word are told apart by it, or an old number could come by again. */
+  if (schedule != SHM_SCHEDULE_STATIC && begin < end)
+    worker->n_dealt++;
   shm_store (&worker->line->loop, worker->line->loop + 1);
   worker->in_loop = TRUE;
   ok = shm_region_run_loop (worker, call, error);

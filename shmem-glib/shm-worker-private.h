@@ -76,6 +76,7 @@ struct _ShmWorker
   gpointer state;         /* what the set-up returned */
   ShmLoop loop;           /* of a region: the one in work */
   ShmFailure *failure;    /* that the work function has told of, of the item in work */
+  guint n_dealt;          /* of a region: loops that were dealt out by the shared word */
   gboolean can_be_killed; /* a process: the caller sees to the deadlines of its items */
   gboolean in_ordered;
   gboolean in_critical;

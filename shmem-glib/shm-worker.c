@@ -203,10 +203,7 @@ shm_worker_call_item (ShmWorker *self, guint64 item, GError **error)
   else if (self->control->header->with_caller && !shm_region_barrier (self, error))
     value = NULL;
   else
-    {
-      value = ((ShmRegionFunc) work->call.func) (self->pool, item, work->call.data, error);
-      shm_region_leave (self);
-    }
+    value = ((ShmRegionFunc) work->call.func) (self->pool, item, work->call.data, error);
   return value ? g_variant_take_ref (value) : NULL;
 }
 
@@ -229,6 +226,9 @@ shm_worker_run_items (ShmWorker *self, guint64 begin, guint64 end)
         since = shm_now_ns ();
       value = shm_worker_call_item (self, item, &error);
       failure = shm_worker_end (self, error);
+      /* One that fails ends the region, and says so before the others can complain that it has left. */
+      if (self->work->kind == SHM_WORK_REGION && failure == NULL)
+        shm_region_leave (self);
       if (G_UNLIKELY (since != 0))
         shm_worker_send_trace (self, item, item + 1, since);
 

@@ -110,13 +110,21 @@ shm_region_await (ShmWorker *worker, guint32 generation)
 static gboolean
 shm_region_check (ShmWorker *worker, GError **error)
 {
-  if (worker->work->kind == SHM_WORK_REGION && worker->line->life == SHM_LIFE_WORK &&
-      !worker->in_loop)
-    return TRUE;
-  g_set_error_literal (
-      error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
-      _ ("this can be done in the function of a region only, and outside of its loops"));
-  return FALSE;
+  if (worker->work->kind != SHM_WORK_REGION || worker->line->life != SHM_LIFE_WORK ||
+      worker->in_loop)
+    {
+      g_set_error_literal (
+          error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
+          _ ("this can be done in the function of a region only, and outside of its loops"));
+      return FALSE;
+    }
+  if (worker->in_critical)
+    {
+      g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
+                           _ ("a barrier cannot be inside of a critical section"));
+      return FALSE;
+    }
+  return TRUE;
 }
 
 /* Waits until all workers of the region have come here. */
@@ -130,17 +138,14 @@ shm_region_barrier (ShmWorker *worker, GError **error)
 
   if (!shm_region_check (worker, error))
     return FALSE;
-  if (worker->in_critical)
-    {
-      g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
-                           _ ("a barrier cannot be inside of a critical section"));
-      return FALSE;
-    }
+  /* Who was sent home is still counted as one who waits, and must not be counted twice. */
+  if (shm_load (&header->stop))
+    return shm_worker_set_stopped (error);
   shm_worker_wait_begin (worker, &elapsed);
   open =
       shm_region_count (header, ONE_ARRIVED, &generation) || shm_region_await (worker, generation);
   shm_worker_wait_end (worker, elapsed);
-  if (!open)
+  if (!open || (shm_load (&header->barrier_broken) && shm_load (&header->stop)))
     return shm_worker_set_stopped (error);
   if (!shm_load (&header->barrier_broken))
     return TRUE;

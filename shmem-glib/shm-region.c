@@ -15,7 +15,8 @@
  *
  * Ordered sections of a loop: `loop_floor` of each line says below which iteration nobody needs to wait for that
  * worker, as `floor` does for the items of a job; see shm-schedule.c. A worker lowers it before its claim
- * can succeed. With a static schedule one that has not come to the loop yet still has all its blocks to do.
+ * can succeed. With a static schedule one that has not come to the loop yet still has all its blocks to do,
+ * unless it has left the region: then the barrier behind the loop will tell.
  */
 
 #include "config.h"
@@ -28,6 +29,7 @@
 
 #define ONE_ARRIVED (G_GUINT64_CONSTANT (1) << 32)
 #define ONE_GONE (G_GUINT64_CONSTANT (1) << 48)
+#define LOOP_NONE G_MAXUINT32 /* of a line: its worker has left the region */
 #define LOOP_BITS 48
 #define LOOP_MASK ((G_GUINT64_CONSTANT (1) << LOOP_BITS) - 1)
 
@@ -155,24 +157,6 @@ shm_region_barrier (ShmWorker *worker, GError **error)
   return FALSE;
 }
 
-/* The worker's function has returned. */
-void
-shm_region_leave (ShmWorker *worker)
-{
-  guint32 generation;
-
-  shm_region_count (worker->control->header, ONE_GONE, &generation);
-}
-
-static guint64
-shm_region_first_static (const ShmLoop *loop, guint n_workers, guint rank)
-{
-  guint64 first = loop->chunk_size ? rank * loop->chunk_size
-                                   : shm_schedule_get_block (loop->n, n_workers, rank);
-
-  return first < loop->n ? first : G_MAXUINT64;
-}
-
 static void
 shm_region_wake_turn (ShmControl *control)
 {
@@ -184,6 +168,26 @@ shm_region_wake_turn (ShmControl *control)
   for (rank = 0; rank < control->header->n_workers; rank++)
     if (shm_load (&control->lines[rank].turn_waiting))
       shm_control_wake (&control->lines[rank].turn_wake);
+}
+
+/* The worker's function has returned. */
+void
+shm_region_leave (ShmWorker *worker)
+{
+  guint32 generation;
+
+  shm_store (&worker->line->loop, LOOP_NONE);
+  shm_region_wake_turn (worker->control);
+  shm_region_count (worker->control->header, ONE_GONE, &generation);
+}
+
+static guint64
+shm_region_first_static (const ShmLoop *loop, guint n_workers, guint rank)
+{
+  guint64 first = loop->chunk_size ? rank * loop->chunk_size
+                                   : shm_schedule_get_block (loop->n, n_workers, rank);
+
+  return first < loop->n ? first : G_MAXUINT64;
 }
 
 static void
@@ -340,13 +344,14 @@ shm_region_has_turn (gconstpointer data)
   for (rank = 0; rank < n_workers; rank++)
     {
       ShmLine *line = &worker->control->lines[rank];
+      guint32 number = __atomic_load_n (&line->loop, __ATOMIC_SEQ_CST);
       guint64 floor = G_MAXUINT64;
 
       if (rank == worker->rank)
         continue;
-      if (__atomic_load_n (&line->loop, __ATOMIC_SEQ_CST) == worker->line->loop)
+      if (number == worker->line->loop)
         floor = __atomic_load_n (&line->loop_floor, __ATOMIC_SEQ_CST);
-      else if (loop->schedule == SHM_SCHEDULE_STATIC)
+      else if (number != LOOP_NONE && loop->schedule == SHM_SCHEDULE_STATIC)
         floor = shm_region_first_static (loop, n_workers, rank);
       if (floor < loop->at)
         return FALSE;

@@ -553,7 +553,9 @@ shm_schedule_await_turn (ShmControl *control,
 
   /* Dying in between leaves the count too high, which costs a look, and never too low. */
   __atomic_add_fetch (&header->n_turn_waiters, 1, __ATOMIC_SEQ_CST);
-  shm_store (&line->turn_waiting, 1);
+  /* Who raises a floor looks at this afterwards; we look at the floors after this, and a mere release could be
+   * overtaken by that look. */
+  __atomic_store_n (&line->turn_waiting, 1, __ATOMIC_SEQ_CST);
   since = shm_now_ns ();
   for (;;)
     {

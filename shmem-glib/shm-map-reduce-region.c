@@ -25,7 +25,7 @@ typedef struct
   GMainContext *context;
   gboolean done;
   GError *error;
-  ShmFrame frame; /* what the caller's own part made */
+  GArray *frames; /* of ShmFrame: what the caller's own part made */
 } ShmRegion;
 
 static void
@@ -52,15 +52,17 @@ static gboolean
 shm_region_take_part (gpointer data)
 {
   ShmRegion *self = data;
-  ShmFrame *frame = &self->frame;
+  guint i;
 
-  if (frame->failure != NULL)
+  for (i = 0; i < self->frames->len; i++)
     {
-      if (shm_job_failure (self->job, frame->failure) == SHM_VERDICT_STOP)
+      ShmFrame *frame = &g_array_index (self->frames, ShmFrame, i);
+
+      if (frame->failure == NULL)
+        shm_job_frame (self->job, 0, frame);
+      else if (shm_job_failure (self->job, frame->failure) == SHM_VERDICT_STOP)
         self->job->backend->klass->stop (self->job->backend);
     }
-  else if (frame->value != NULL)
-    shm_job_frame (self->job, 0, frame);
   shm_job_left (self->job, 0, &self->job->backend->control->lines[0],
                 self->job->backend->control->lines[0].cpu_time / 1000, 0);
   shm_job_release_hold (self->job);
@@ -72,7 +74,7 @@ shm_region_keep (ShmWorker *worker, const ShmFrame *frame)
 {
   ShmRegion *self = worker->outlet_data;
 
-  self->frame = *frame;
+  g_array_append_val (self->frames, *frame);
   return TRUE;
 }
 
@@ -101,7 +103,8 @@ static gboolean
 shm_region_run_with_caller (ShmJob *job, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GMainContext) context = g_main_context_new ();
-  ShmRegion self = { .job = job, .context = context };
+  g_autoptr (GArray) frames = g_array_new (FALSE, FALSE, sizeof (ShmFrame));
+  ShmRegion self = { .job = job, .context = context, .frames = frames };
   GThread *thread;
 
   if (!shm_job_start (job, context, cancellable, shm_region_done, &self, error))

@@ -105,6 +105,7 @@ shm_region_run_with_caller (ShmJob *job, GCancellable *cancellable, GError **err
   g_autoptr (GMainContext) context = g_main_context_new ();
   g_autoptr (GArray) frames = g_array_new (FALSE, FALSE, sizeof (ShmFrame));
   ShmRegion self = { .job = job, .context = context, .frames = frames };
+  g_autoptr (GSource) source = g_idle_source_new ();
   GThread *thread;
 
   if (!shm_job_start (job, context, cancellable, shm_region_done, &self, error))
@@ -122,7 +123,10 @@ shm_region_run_with_caller (ShmJob *job, GCancellable *cancellable, GError **err
   else
     {
       shm_region_run_caller (&self);
-      g_main_context_invoke (context, shm_region_take_part, &self);
+      g_source_set_priority (source, G_PRIORITY_DEFAULT);
+      /* g_main_context_invoke () would make the default context, for which there may be no descriptor. */
+      g_source_set_callback (source, shm_region_take_part, &self, NULL);
+      g_source_attach (source, context);
       g_thread_join (thread);
     }
   if (self.error == NULL)

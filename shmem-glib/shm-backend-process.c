@@ -430,6 +430,9 @@ shm_process_bury (ShmProcess *self, guint rank, ShmDeath *death)
   shm_schedule_resolve (backend->control, rank, slot->handed_over, &remains);
   if (backend->control->lines[rank].state == SHM_LINE_RECYCLED)
     remains.item = SHM_NO_ITEM;
+  /* The part of a rank is for no other worker. */
+  else if (backend->setup.work->kind == SHM_WORK_REGION && remains.begin < remains.end)
+    remains.item = remains.begin;
   if (loss != NULL || remains.item != SHM_NO_ITEM ||
       (backend->control->lines[rank].state != SHM_LINE_RECYCLED &&
        ++self->n_idle_deaths > MAX_IDLE_DEATHS))

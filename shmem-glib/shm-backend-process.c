@@ -24,101 +24,22 @@
 
 #include "config.h"
 
-#include "shm-backend-private.h"
+#include "shm-process-private.h"
 
 #include <signal.h>
-#include <string.h>
 
 #include "shm-cpu-private.h"
 #include "shm-debug-private.h"
 #include "shm-error.h"
-#include "shm-fork-private.h"
 #include "shm-i18n-private.h"
 #include "shm-process-child-private.h"
 #include "shm-schedule-private.h"
 #include "shm-thread-limit-private.h"
-#include "shm-wire-private.h"
 
-#define PROVE_TIME G_USEC_PER_SEC            /* for a child to prove itself */
-#define PROVE_TIME_MAX (60 * G_USEC_PER_SEC) /* the same, if it waits for a processor */
-#define GRACE_TIME (G_USEC_PER_SEC / 2)      /* between SIGTERM and SIGKILL */
-#define MAX_STARTS 192                       /* of one slot, in a row, with no proof; */
-#define HUNG_STARTS 6      /* one that hung, and so took a second, counts so much */
-#define MAX_IDLE_DEATHS 64 /* in a row, with no item done in between */
+#define GRACE_TIME (G_USEC_PER_SEC / 2)       /* between SIGTERM and SIGKILL */
 #define FORK_AGAIN_TIME (G_USEC_PER_SEC / 20) /* after a fork that failed */
-#define MAX_FORK_FAILURES 20         /* in a row, while workers may wait for the one missing */
-#define NO_PIDFD_TIME G_USEC_PER_SEC /* for a child whose watch another process has inherited */
-#define DISPATCH_TIME 8000           /* µs, after which other sources get their turn */
-
-typedef struct
-{
-  ShmChild child; /* pid 0: empty */
-  gpointer tag;   /* of its watch in the source; NULL: it is gone already */
-  ShmWireReader reader;
-  guint64 handed_over; /* end of the last range that arrived from this child */
-  GError *damage;      /* what it sent made no sense, and so it was killed */
-  gint64 started;      /* monotonic time, µs */
-  gint64 prove_by;     /* 0: it has proved itself */
-  guint n_starts;
-  gboolean timed_out;   /* its item did, and it is being killed */
-  gboolean summed_up;   /* what its tear-down returned has arrived */
-  gint64 stopped_since; /* monotonic time, µs: seen stopped between two items; 0: it was not */
-} ShmSlot;
-
-typedef struct
-{
-  ShmBackend parent;
-  ShmForkFds fds;
-  GSource *source;
-  ShmSlot *slots;
-  guint n_children;
-  guint n_idle_deaths;
-  guint n_fork_failures; /* in a row */
-  gint64 fork_again_at;  /* 0: there is no need */
-  guint next_rank;       /* where the next look begins */
-  gboolean stopping;
-  gboolean warned;
-  guint64 n_oom_kills; /* in our control group, as last seen */
-  gint64 kill_at;      /* 0: nothing is to be killed */
-} ShmProcess;
-
-/* While an item is in work its deadline; else none can come before a whole time from now. */
-static gint64
-shm_process_get_deadline (ShmProcess *self, guint rank, gint64 now)
-{
-  ShmLine *line = &self->parent.control->lines[rank];
-  gint64 timeout = self->parent.setup.settings.item_timeout;
-  gint64 started = shm_load (&line->item_started);
-
-  if (timeout == 0 || self->slots[rank].timed_out)
-    return G_MAXINT64;
-  return (started > 0 ? started : now) + timeout;
-}
-
-static void
-shm_process_set_timer (ShmProcess *self)
-{
-  gint64 first = self->kill_at ? self->kill_at : G_MAXINT64;
-  gint64 now = g_get_monotonic_time ();
-  guint rank;
-
-  if (!self->stopping && self->fork_again_at != 0)
-    first = self->fork_again_at;
-  if (!shm_fork_have_pidfd () && self->n_children > 0)
-    first = MIN (first, now + NO_PIDFD_TIME);
-
-  for (rank = 0; rank < self->parent.setup.settings.n_workers && !self->stopping; rank++)
-    {
-      ShmSlot *slot = &self->slots[rank];
-
-      if (slot->child.pid == 0)
-        continue;
-      if (slot->prove_by != 0)
-        first = MIN (first, slot->prove_by);
-      first = MIN (first, shm_process_get_deadline (self, rank, now));
-    }
-  g_source_set_ready_time (self->source, first == G_MAXINT64 ? -1 : first);
-}
+#define MAX_FORK_FAILURES 20 /* in a row, while workers may wait for the one missing */
+#define DISPATCH_TIME 8000   /* µs, after which other sources get their turn */
 
 static gboolean
 shm_process_launch (ShmProcess *self, guint rank, GError **error)
@@ -152,7 +73,7 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
   return TRUE;
 }
 
-static void
+void
 shm_process_kill_all (ShmProcess *self, int number)
 {
   guint rank;
@@ -177,7 +98,7 @@ shm_process_stop (ShmBackend *backend)
   g_source_set_ready_time (self->source, self->n_children > 0 ? self->kill_at : 0);
 }
 
-static ShmVerdict
+ShmVerdict
 shm_process_report (ShmProcess *self, ShmFailure *failure)
 {
   ShmBackend *backend = &self->parent;
@@ -188,7 +109,7 @@ shm_process_report (ShmProcess *self, ShmFailure *failure)
   return verdict;
 }
 
-static void
+void
 shm_process_report_error (ShmProcess *self, guint64 item, guint rank, const GError *error)
 {
   guint64 index = item == SHM_NO_ITEM ? item : self->parent.setup.work->base + item;
@@ -223,7 +144,7 @@ shm_process_fork_failed (ShmProcess *self, guint rank, const GError *error)
 }
 
 /* Gives empty slots that have work a child. */
-static void
+void
 shm_process_fill (ShmProcess *self)
 {
   ShmBackend *backend = &self->parent;
@@ -296,7 +217,7 @@ shm_process_take_arena (ShmProcess *self, guint rank)
 }
 
 /* FALSE: time is up, and there may be more. */
-static gboolean
+gboolean
 shm_process_drain (ShmProcess *self, guint rank, gint64 until)
 {
   ShmBackend *backend = &self->parent;
@@ -361,150 +282,6 @@ shm_process_pending (ShmBackend *backend, gboolean urgent)
   return FALSE;
 }
 
-/* What a dead worker owned goes back to the others, but for an item that is to blame and left out.
- */
-static void
-shm_process_orphan (ShmProcess *self, guint rank, const ShmRemains *remains, ShmVerdict verdict)
-{
-  ShmControl *control = self->parent.control;
-  gboolean ok = TRUE;
-
-  if (verdict == SHM_VERDICT_RETRY)
-    {
-      if (remains->begin < remains->end)
-        ok = shm_schedule_add_orphan (control, remains->begin, remains->end);
-    }
-  else
-    {
-      if (remains->begin < remains->item)
-        ok = shm_schedule_add_orphan (control, remains->begin, remains->item);
-      if (remains->item + 1 < remains->end)
-        ok = shm_schedule_add_orphan (control, remains->item + 1, remains->end) && ok;
-    }
-  if (!ok)
-    {
-      g_autoptr (GError) error =
-          g_error_new_literal (SHM_ERROR, SHM_ERROR_FAILED, _ ("Too many workers have died"));
-
-      shm_process_report_error (self, SHM_NO_ITEM, rank, error);
-    }
-}
-
-/* Whether the kernel has killed something in our control group since the last look. */
-static gboolean
-shm_process_look_for_oom (ShmProcess *self)
-{
-  guint64 n = shm_cpu_oom_kills_at ("");
-  gboolean more = n > self->n_oom_kills;
-
-  self->n_oom_kills = n;
-  return more;
-}
-
-/* Whether something dies with the worker that nobody can do again, and what. */
-static const char *
-shm_process_get_loss (ShmProcess *self, guint rank)
-{
-  const ShmLine *line = &self->parent.control->lines[rank];
-  const ShmWork *work = self->parent.setup.work;
-
-  if (line->life == SHM_LIFE_SET_UP)
-    return _ ("while it was set up");
-  if (work->tear_down.func == NULL || self->slots[rank].summed_up || line->life == SHM_LIFE_OVER)
-    return NULL;
-  if (line->life == SHM_LIFE_TEAR_DOWN)
-    return _ ("while it was torn down");
-  return line->n_done > 0 ? _ ("what it had gathered is lost") : NULL;
-}
-
-/* A worker died while it owned a range, or could have. */
-static void
-shm_process_bury (ShmProcess *self, guint rank, ShmDeath *death)
-{
-  ShmBackend *backend = &self->parent;
-  ShmSlot *slot = &self->slots[rank];
-  const char *loss = shm_process_get_loss (self, rank);
-  ShmVerdict verdict = SHM_VERDICT_RETRY;
-  ShmRemains remains;
-
-  shm_schedule_resolve (backend->control, rank, slot->handed_over, &remains);
-  if (backend->control->lines[rank].state == SHM_LINE_RECYCLED)
-    remains.item = SHM_NO_ITEM;
-  /* The part of a rank is for no other worker. */
-  else if (backend->setup.work->kind == SHM_WORK_REGION && remains.begin < remains.end)
-    remains.item = remains.begin;
-  if (loss != NULL || remains.item != SHM_NO_ITEM ||
-      (backend->control->lines[rank].state != SHM_LINE_RECYCLED &&
-       ++self->n_idle_deaths > MAX_IDLE_DEATHS))
-    {
-      guint64 index =
-          remains.item == SHM_NO_ITEM ? SHM_NO_ITEM : backend->setup.work->base + remains.item;
-      ShmFailure *failure;
-
-      death->timed_out = slot->timed_out;
-      death->oom = death->wait_status == SIGKILL && shm_process_look_for_oom (self);
-      failure = shm_failure_new_death (index, rank, death);
-      if (loss != NULL)
-        shm_failure_set_final (failure, loss);
-      verdict = shm_process_report (self, failure);
-    }
-  if (verdict != SHM_VERDICT_STOP)
-    shm_process_orphan (self, rank, &remains, verdict);
-}
-
-/* What a worker sent made no sense: results that it had sent behind that are lost, and which ones cannot be told.
- * So the job ends, whatever its policy. */
-static void
-shm_process_report_damage (ShmProcess *self, guint rank, const ShmDeath *death)
-{
-  ShmFailure *failure = shm_failure_new (SHM_NO_ITEM, rank, self->slots[rank].damage);
-
-  failure->pid = death->pid;
-  shm_process_report (self, failure);
-}
-
-static void
-shm_process_gone (ShmProcess *self, guint rank, ShmDeath *death)
-{
-  ShmBackend *backend = &self->parent;
-  ShmControl *control = backend->control;
-  ShmSlot *slot = &self->slots[rank];
-  ShmLine *line = &control->lines[rank];
-  gboolean proved = line->state > SHM_LINE_CONDEMNED;
-
-  if (slot->tag != NULL)
-    g_source_remove_unix_fd (self->source, g_steal_pointer (&slot->tag));
-  self->n_children--;
-  shm_process_drain (self, rank, G_MAXINT64);
-  shm_wire_reader_clear (&slot->reader);
-  shm_ring_reset (shm_control_get_ring (control, rank));
-
-  if (!self->stopping)
-    {
-      if (proved)
-        {
-          slot->n_starts = 0;
-          if (line->n_done > 0)
-            self->n_idle_deaths = 0;
-          if (slot->damage != NULL)
-            shm_process_report_damage (self, rank, death);
-          else if (line->state != SHM_LINE_FINISHED)
-            shm_process_bury (self, rank, death);
-        }
-      else
-        {
-          slot->n_starts += line->state == SHM_LINE_CONDEMNED ? HUNG_STARTS : 1;
-          if (slot->n_starts >= MAX_STARTS)
-            shm_process_report (self, shm_failure_new_death (SHM_NO_ITEM, rank, death));
-        }
-    }
-  g_clear_error (&slot->damage);
-  backend->setup.client->left (backend->setup.job, rank, line, shm_death_get_cpu_time (death),
-                               (guint64) death->rusage.ru_maxrss * 1024);
-  shm_lock_break (&control->header->critical, rank + 1);
-  shm_schedule_clear (control, rank);
-}
-
 static gboolean
 shm_process_reap (ShmProcess *self)
 {
@@ -525,115 +302,6 @@ shm_process_reap (ShmProcess *self)
       any = TRUE;
     }
   return any;
-}
-
-/* The state of a child as ps shows it, or 0 if it cannot be told. */
-static char
-shm_process_get_state (const ShmSlot *slot)
-{
-  g_autofree char *path = g_strdup_printf ("/proc/%d/stat", (int) slot->child.pid);
-  g_autofree char *stat = NULL;
-  const char *end;
-
-  if (!g_file_get_contents (path, &stat, NULL, NULL))
-    return 0;
-  end = strrchr (stat, ')');
-  return end != NULL && end[1] == ' ' ? end[2] : 0;
-}
-
-/* Whether a child only waits for a processor, which is not its fault. */
-static gboolean
-shm_process_is_runnable (const ShmSlot *slot)
-{
-  char state = shm_process_get_state (slot);
-
-  return state == 'R' || state == 'D';
-}
-
-static void
-shm_process_check_proof (ShmProcess *self, guint rank, gint64 now)
-{
-  ShmSlot *slot = &self->slots[rank];
-  ShmLine *line = &self->parent.control->lines[rank];
-  guint32 expected = SHM_LINE_STARTING;
-
-  if (slot->child.pid == 0 || slot->prove_by == 0)
-    return;
-  if (shm_load (&line->state) != SHM_LINE_STARTING)
-    slot->prove_by = 0;
-  else if (now >= slot->prove_by)
-    {
-      if (now < slot->started + PROVE_TIME_MAX && shm_process_is_runnable (slot))
-        slot->prove_by = now + PROVE_TIME;
-      else if (__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_CONDEMNED, FALSE,
-                                            __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
-        {
-          g_debug ("Worker %u (process %d) inherited a held lock and is replaced", rank,
-                   (int) slot->child.pid);
-          shm_fork_kill (&slot->child, SIGKILL);
-          slot->prove_by = 0;
-        }
-      else
-        slot->prove_by = 0;
-    }
-}
-
-/* An item whose time is over; see the clock in shm-worker.c. */
-static void
-shm_process_check_deadline (ShmProcess *self, guint rank, gint64 now)
-{
-  ShmSlot *slot = &self->slots[rank];
-  ShmLine *line = &self->parent.control->lines[rank];
-  gint64 started = shm_load (&line->item_started);
-
-  if (slot->child.pid == 0 || slot->timed_out || self->parent.setup.settings.item_timeout == 0)
-    return;
-  if (started <= 0)
-    {
-      /* Between two items no time runs; but if it is stopped there for a whole time, nobody will go on. */
-      gboolean stopped = shm_process_get_state (slot) == 'T';
-
-      if (!stopped)
-        slot->stopped_since = 0;
-      else if (slot->stopped_since == 0)
-        slot->stopped_since = now;
-      slot->timed_out =
-          stopped && now >= slot->stopped_since + self->parent.setup.settings.item_timeout;
-    }
-  else if (now >= started + self->parent.setup.settings.item_timeout)
-    slot->timed_out =
-        __atomic_compare_exchange_n (&line->item_started, &started, SHM_ITEM_CONDEMNED, FALSE,
-                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
-  if (slot->timed_out)
-    shm_fork_kill (&slot->child, SIGKILL);
-}
-
-static void
-shm_process_check_timers (ShmProcess *self)
-{
-  gint64 ready = g_source_get_ready_time (self->source);
-  gint64 now;
-  guint rank;
-
-  if (ready < 0 || (now = g_get_monotonic_time ()) < ready)
-    return;
-  if (self->stopping)
-    {
-      if (self->kill_at != 0 && now >= self->kill_at)
-        {
-          shm_process_kill_all (self, SIGKILL);
-          self->kill_at = 0;
-        }
-    }
-  else
-    for (rank = 0; rank < self->parent.setup.settings.n_workers; rank++)
-      {
-        shm_process_check_proof (self, rank, now);
-        shm_process_check_deadline (self, rank, now);
-      }
-  if (!self->stopping && self->fork_again_at != 0 && now >= self->fork_again_at)
-    shm_process_fill (self);
-  shm_process_set_timer (self);
 }
 
 static void

@@ -264,8 +264,8 @@ shm_arena_get (ShmArena *self, guint64 offset, guint64 size, GError **error)
   start = strlen ((const char *) data) / 8 * 8 + 8;
   body = data + start;
   /* Its alignment is that of the buffer. */
-  return g_variant_ref_sink (g_variant_new_from_data (type, body, size - start, TRUE, g_free,
-                                                      g_steal_pointer (&data)));
+  return g_variant_ref_sink (
+      g_variant_new_from_data (type, body, size - start, TRUE, g_free, g_steal_pointer (&data)));
 }
 
 /* Nobody needs what lies below `tail`, which counts from the part's base. */

@@ -36,7 +36,8 @@ typedef struct
   guint64 memory;  /* bytes of address space, beside what it inherits */
   guint cpu_time;  /* seconds */
   guint n_threads; /* of OpenMP and linear algebra, in each worker */
-  gint niceness;   /* added to the caller's */
+  gboolean threads_are_automatic;
+  gint niceness; /* added to the caller's */
 } ShmWorkerLimits;
 
 typedef struct

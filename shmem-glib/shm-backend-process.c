@@ -241,7 +241,7 @@ shm_process_drain (ShmProcess *self, guint rank, gint64 until)
           return TRUE;
         case SHM_WIRE_BAD_VALUE:
           /* Of a range nobody can tell which items are lost with it. */
-          if (frame.end - frame.begin != 1)
+          if (frame.end - frame.begin != 1 || frame.kind == SHM_FRAME_TRACE)
             {
               slot->damage = g_steal_pointer (&error);
               shm_fork_kill (&slot->child, SIGKILL);

@@ -56,8 +56,7 @@
  * ]|
  *
  * Nobody looks at the child unless somebody waits. Until then, or until shm_background_cancel(), or
- * until the last reference is dropped, a child that has ended stays a zombie. A result of more than
- * about 256 KiB is sent while somebody waits, and the child lives until it is sent. And a child
+ * until the last reference is dropped, a child that has ended stays a zombie. And a child
  * that could not begin its call, since it had inherited a lock that another thread held, or was
  * killed too early, is replaced only while somebody waits.
  *
@@ -306,6 +305,7 @@ shm_background_new (ShmBackgroundFunc func,
   self->owner = getpid ();
   pool = g_object_new (SHM_TYPE_MAP_REDUCE, "n-workers", 1, NULL);
   self->job = shm_job_new (pool, 1);
+  self->job->is_quiet = TRUE;
   shm_job_set_map_func (self->job, shm_background_call, self, NULL);
 
   /* GLib aborts where there is no descriptor for a context. */

@@ -123,7 +123,7 @@ typedef enum
  * @SHM_OUTPUT_LIST: the results are kept, and are a list in the order of the items in the end
  * @SHM_OUTPUT_STREAM: each result is given to who listens, in the order in which they arrive, and not kept
  * @SHM_OUTPUT_STREAM_IN_ORDER: each result is given to who listens, in the order of the items, and not kept
- * @SHM_OUTPUT_NONE: the results are dropped where they are made
+ * @SHM_OUTPUT_NONE: the results are dropped where they are made, and not reduced
  *
  * What becomes of the results of a job.
  *

@@ -263,8 +263,8 @@ shm_failure_unref (ShmFailure *self)
  * shm_failure_has_index:
  * @self: a failure
  *
- * Tells whether an item is to blame. None is if a worker could not be started, or died again and again between
- * two items.
+ * Tells whether an item is to blame. None is if a worker could not be started, died again and again between
+ * two items, or failed in its set-up or tear-down.
  *
  * Returns: %TRUE if shm_failure_get_index() is an item
  *

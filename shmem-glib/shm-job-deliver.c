@@ -45,6 +45,14 @@ shm_job_keep_result (ShmJob *self, guint64 begin, GVariant *value)
 {
   if (shm_job_has_place_for_each (self))
     {
+      if (begin >= G_MAXUINT)
+        {
+          g_variant_unref (value);
+          shm_job_abort (self,
+                         g_error_new_literal (SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
+                                              _ ("There are more results than a list can hold")));
+          return;
+        }
       if (self->results == NULL)
         self->results = shm_job_new_list (self->n_items);
       else if (self->results->len < self->n_items)

@@ -45,6 +45,7 @@ struct _ShmJob
   ShmOutput output;
   gboolean trace_wanted;
   gboolean with_caller; /* of a region */
+  gboolean is_quiet;    /* the environment cannot make it tell of itself */
   GOutputStream *progress_stream;
 
   /* of its run */

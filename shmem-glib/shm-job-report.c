@@ -127,7 +127,7 @@ shm_job_start_report (ShmJob *self)
   self->statistics = g_ptr_array_new_with_free_func ((GDestroyNotify) shm_statistics_unref);
   if (self->work.trace)
     self->trace = shm_trace_new ();
-  self->progress_to_terminal = !is_inner && wanted != NULL && *wanted != '\0' &&
+  self->progress_to_terminal = !is_inner && !self->is_quiet && wanted != NULL && *wanted != '\0' &&
                                !g_str_equal (wanted, "0") && isatty (STDERR_FILENO);
   shm_progress_start (&self->progress, g_get_monotonic_time ());
   self->tick_source = g_timeout_source_new (TICK_TIME);

@@ -185,15 +185,18 @@ shm_job_prepare (ShmJob *self, guint n_workers)
   self->max_retries = self->work.kind == SHM_WORK_REGION ? 0 : self->pool->max_retries;
   self->in_order = streams_in_order || (self->pool->deterministic && self->reduce.func != NULL);
   self->work.drop_results = self->output == SHM_OUTPUT_NONE;
-  self->trace_to_file =
-      g_getenv ("SHM_TRACE") != NULL && !shm_fork_is_child () && shm_worker_get_current () == NULL;
+  self->trace_to_file = g_getenv ("SHM_TRACE") != NULL && !self->is_quiet &&
+                        !shm_fork_is_child () && shm_worker_get_current () == NULL;
   self->work.trace = self->trace_wanted || self->trace_to_file;
   if (self->work.seed == 0)
-    self->work.seed = (guint64) g_random_int () << 32 | g_random_int ();
+    {
+      self->work.seed = (guint64) g_random_int () << 32 | g_random_int ();
+      g_object_notify (G_OBJECT (self), "seed");
+    }
   if (self->input.kind == SHM_INPUT_FEED || streams_in_order)
     self->window_used = self->window ? self->window : (guint64) n_workers * WINDOW_PER_WORKER;
   if (self->work.kind == SHM_WORK_REGION)
-    self->n_items = n_workers;
+    shm_job_set_n_items (self, n_workers);
 }
 
 static void
@@ -220,6 +223,7 @@ shm_job_fill_setup (ShmJob *self, const ShmBackendClass *klass, ShmBackendSetup 
   setup->limits.memory = pool->worker_memory;
   setup->limits.cpu_time = pool->worker_cpu_time;
   setup->limits.niceness = pool->worker_niceness;
+  setup->limits.threads_are_automatic = pool->worker_threads == 0;
   setup->limits.n_threads =
       pool->worker_threads ? pool->worker_threads : MAX (1, shm_cpu_count () / settings->n_workers);
 }
@@ -313,8 +317,8 @@ shm_job_drop (ShmJob *self)
  * @cancellable: (nullable): what may cancel the job
  * @error: return location for an error
  *
- * Runs the job and waits for its end; the calling thread sleeps meanwhile, but for the reduce
- * function. No main context of the application is run.
+ * Runs the job and waits for its end; the calling thread sleeps meanwhile, but for the functions of the job that
+ * are called in the caller, and handlers of its signals. No main context of the application is run.
  *
  * With %SHM_FAILURE_POLICY_COLLECT, items that fail do not fail the job: see shm_job_get_failures().
  *

@@ -141,7 +141,8 @@ shm_job_set_set_up_func (ShmJob *self,
  * what the worker has gathered: a histogram, an image, a sum. The caller finds it in
  * shm_job_get_summaries().
  *
- * When the job ends early, threads call @func and what it returns is dropped; a process that is ended does not call it.
+ * When the job ends early, what @func returns is dropped. Threads and serial jobs call it; a process is mostly ended
+ * before it could.
  * What a worker has gathered dies with it: a worker process that dies after its first item ends the job,
  * whatever #ShmMapReduce:failure-policy and #ShmMapReduce:max-retries say.
  *
@@ -431,7 +432,8 @@ shm_job_set_seed (ShmJob *self, guint64 seed)
  *
  * Gets a seed for the random numbers of an item. It depends on #ShmJob:seed and on @index alone,
  * and not on the number of workers, nor on who works on the item; those of different items have
- * nothing to do with each other. May be called anywhere, also in a work function.
+ * nothing to do with each other. May be called anywhere, also in a work function; before the job has started only if
+ * the seed is not 0.
  *
  * Returns: a number of which all 64 bits are random
  *

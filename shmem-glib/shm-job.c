@@ -22,7 +22,8 @@
  * results, the failures and the statistics.
  *
  * With `SHM_PROGRESS=1` in the environment, each job that runs for a while shows a line of progress on standard
- * error, if that is a terminal. With `SHM_TRACE=`file, each job writes its trace, see shm_job_write_trace().
+ * error, if that is a terminal. With `SHM_TRACE=`file, each job writes its trace, see shm_job_write_trace(): the first one
+ * that ends to that file, the second one to name-2.json if it is name.json, and so on.
  *
  * A job that loses its last reference while it runs asynchronously is cancelled: hold one for as long as it is to run.
  *
@@ -257,6 +258,9 @@ shm_job_class_init (ShmJobClass *klass)
    * How many items may be on their way together, where items are fed and where results are
    * streamed in the order of the items: no item is begun, nor asked of a feed function, before all but so many of those
    * before it are done. So memory stays bounded, however long the job. 0 is automatic: 64 for each worker.
+   *
+   * Such jobs hand out their items as with %SHM_SCHEDULE_DYNAMIC, in ranges of at most a quarter of
+   * each worker's share of the window: of 16 items, if it is automatic.
    *
    * Since: 1.0
    */

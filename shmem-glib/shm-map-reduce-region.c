@@ -153,7 +153,8 @@ shm_region_run_with_caller (ShmJob *job, GCancellable *cancellable, GError **err
  *
  * The first error of a worker, or its death, ends the region: who waits at a barrier, or for a section, gets an error,
  * and processes are ended; see shm_job_run() for the errors. Nothing is tried again, whatever
- * #ShmMapReduce:max-retries and #ShmMapReduce:failure-policy say.
+ * #ShmMapReduce:max-retries and #ShmMapReduce:failure-policy say. The time of #ShmMapReduce:item-timeout is that of @func
+ * on each rank, without what it waits.
  *
  * Returns: (transfer container) (element-type GVariant): a list with an element for each rank, %NULL
  *   for those without a result; or %NULL with @error set

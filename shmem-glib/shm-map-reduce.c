@@ -35,7 +35,7 @@
  * may be changed at any time, for the jobs that start later. A pool may be used from several
  * threads, and several jobs may run at once, as long as nobody changes its properties meanwhile.
  *
- * A job that is started in a work function runs serially, in that worker.
+ * A job that is started in a work function runs serially, in that worker, unless its pool is #ShmMapReduce:nested.
  *
  * The library never touches `SIGCHLD`, and waits for no child but its own.
  *
@@ -350,8 +350,8 @@ shm_map_reduce_class_init (ShmMapReduceClass *klass)
    * ShmMapReduce:deterministic:
    *
    * Whether the reduce function is called in the order of the items, and not as results arrive, so
-   * that what it computes does not depend on timing. What arrives early waits, as in
-   * %SHM_OUTPUT_STREAM_IN_ORDER.
+   * that what it computes does not depend on timing. What arrives early waits, in memory that is
+   * bounded only where #ShmJob:window holds.
    *
    * Since: 1.0
    */
@@ -376,7 +376,8 @@ shm_map_reduce_class_init (ShmMapReduceClass *klass)
    *
    * The number of threads that OpenMP and the libraries of linear algebra (OpenBLAS, MKL, BLIS) may
    * start in each worker process; 0 for the number of processors divided by the number of workers,
-   * and at least one. It is set in the worker's environment and, where such a library is
+   * and at least one; for GNU OpenMP, whose threads do not survive a fork, it is one
+   * then. It is set in the worker's environment and, where such a library is
    * loaded when the job starts, by its own call. What says a smaller number already keeps it.
    *
    * Since: 1.0

@@ -86,7 +86,7 @@ typedef gboolean (*ShmLoopFunc) (
  * @error: return location for an error
  *
  * Takes a result, in the caller, while the workers go on: called once for each result, in the order
- * in which they arrive. What it returns takes the place of the result in the list of results; %NULL
+ * in which they arrive, or in that of the items if the pool is #ShmMapReduce:deterministic. What it returns takes the place of the result in the list of results; %NULL
  * keeps nothing. An error ends the job.
  *
  * Returns: (transfer full) (nullable): what the list of results is to hold, or %NULL
@@ -104,7 +104,8 @@ typedef GVariant *(*ShmReduceFunc) (
  * @error: return location for an error
  *
  * Prepares a worker, in that worker, before its first item. What it returns is the worker's own
- * state, which its work function gets with shm_map_reduce_get_state(). An error ends the job.
+ * state, which its work function gets with shm_map_reduce_get_state(). An error, or a death, ends the job; the
+ * tear-down is not called then. There is no time limit.
  *
  * Returns: (transfer full) (nullable): the state of the worker
  *
@@ -124,7 +125,7 @@ typedef gpointer (*ShmSetUpFunc) (ShmMapReduce *pool,
  * @error: return location for an error
  *
  * Ends a worker, in that worker, after its last item, and may return what the worker has gathered. It frees @state.
- * An error ends the job.
+ * An error, or a death, ends the job. There is no time limit.
  *
  * Returns: (transfer full) (nullable): what the worker has gathered, see shm_job_get_summaries()
  *

@@ -91,7 +91,8 @@ shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
   /* All children have inherited the same state. */
   g_random_set_seed ((guint32) g_get_monotonic_time () ^ (guint32) getpid () * 2654435761u);
   shm_process_child_limit (&backend->setup.limits);
-  shm_thread_limit_apply (backend->setup.limits.n_threads);
+  shm_thread_limit_apply (backend->setup.limits.n_threads,
+                          backend->setup.limits.threads_are_automatic);
   while (shm_load (&line->state) == SHM_LINE_FORKED)
     shm_futex_wait (&line->state, SHM_LINE_FORKED);
   if (!__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_READY, FALSE,

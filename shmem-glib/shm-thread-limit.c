@@ -77,6 +77,7 @@ typedef struct
   GetFunc get;
   int *pool;
   gboolean lazy;
+  gboolean loses_threads; /* its threads do not survive a fork */
 } Setter;
 
 static const SetterNames setter_names[] = {
@@ -133,6 +134,7 @@ shm_thread_limit_add (const Setter *setter)
   setters[i].get = setter->get;
   setters[i].pool = setter->pool;
   setters[i].lazy = setter->lazy;
+  setters[i].loses_threads = setter->loses_threads;
   __atomic_store_n (&setters[i].set, setter->set, __ATOMIC_RELEASE);
 }
 
@@ -166,6 +168,7 @@ shm_thread_limit_scan (void *handle, GPtrArray *files)
       setter.get = (GetFunc) shm_thread_limit_find_beside (handle, names->get, info.dli_fbase);
       setter.pool = shm_thread_limit_find_beside (handle, names->pool, info.dli_fbase);
       setter.lazy = shm_thread_limit_find_beside (handle, names->lazy, info.dli_fbase) != NULL;
+      setter.loses_threads = names->lazy != NULL && !setter.lazy;
       /* This handle is never closed. The program itself has none, and needs none. */
       dlopen (info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
       shm_thread_limit_add (&setter);
@@ -265,7 +268,7 @@ shm_thread_limit_was_running (void)
 /* Limits the numerical libraries of a forked child to @n_threads, at least 1, for each call; who
  * says a smaller number already keeps it. */
 void
-shm_thread_limit_apply (guint n_threads)
+shm_thread_limit_apply (guint n_threads, gboolean automatic)
 {
   guint n = CLAMP (n_threads, 1, G_MAXINT);
   guint n_found = __atomic_load_n (&n_setters, __ATOMIC_ACQUIRE);
@@ -283,15 +286,18 @@ shm_thread_limit_apply (guint n_threads)
     {
       const Setter *setter = &setters[i];
       SetFunc set = __atomic_load_n (&setter->set, __ATOMIC_ACQUIRE);
+      int max;
 
       /* Another thread was about to write it. */
       if (set == NULL)
         continue;
       if (setter->lazy && !shm_thread_limit_was_running ())
         continue;
-      if (setter->pool != NULL && *setter->pool > (int) n)
-        *setter->pool = (int) n;
-      if (setter->get == NULL || setter->get () > (int) n)
-        set ((long) n);
+      /* Nobody can tell whether the thread that forked has used it. */
+      max = automatic && setter->loses_threads ? 1 : (int) n;
+      if (setter->pool != NULL && *setter->pool > max)
+        *setter->pool = max;
+      if (setter->get == NULL || setter->get () > max)
+        set (max);
     }
 }

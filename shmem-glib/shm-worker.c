@@ -95,7 +95,8 @@ shm_worker_begin (ShmWorker *self, guint64 item)
   if (G_UNLIKELY (self->control->header->item_timeout != 0))
     shm_worker_start_clock (self, 0);
   shm_store (&self->line->begun, item + 1);
-  if (G_UNLIKELY (self->work->reseed))
+  /* Threads share one generator. */
+  if (G_UNLIKELY (self->work->reseed) && (self->can_be_killed || !self->control->header->can_sleep))
     g_random_set_seed ((guint32) shm_work_seed (self->work, self->work->base + item));
 }
 

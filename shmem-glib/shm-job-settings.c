@@ -245,14 +245,14 @@ shm_job_set_feed_func (ShmJob *self, ShmFeedFunc func, gpointer user_data, GDest
   shm_job_set_n_items (self, 0);
 }
 
-/* Whether the calling thread may ask for this item. */
+/* Whether the calling thread may ask for this item. Of a feed, the place of one that is done may be another's. */
 static ShmWorker *
 shm_job_find_worker (ShmJob *self, guint64 index, GError **error)
 {
   ShmWorker *worker = shm_worker_find (self->pool);
 
   if (worker != NULL && worker->work->job == self && worker->line->life == SHM_LIFE_WORK &&
-      index >= worker->line->begin && index < worker->line->end)
+      index >= worker->line->done && index < worker->line->end)
     return worker;
   g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
                        _ ("a work function can have its own items only"));

@@ -39,7 +39,7 @@ void shm_input_set_objects (ShmInput *input, GListModel *model);
 void shm_input_clear (ShmInput *input);
 
 /* for the caller, of a feed */
-void shm_input_open (ShmInput *input, guint64 window, ShmArena *arena);
+gboolean shm_input_open (ShmInput *input, guint64 window, ShmArena *arena, GError **error);
 gboolean shm_input_feed (ShmInput *input, ShmControl *control, GVariant *value, GError **error);
 void shm_input_release (ShmInput *input, guint64 lowest_unfinished);
 

@@ -28,8 +28,8 @@ shm_input_drop (ShmInput *self)
 
   g_clear_pointer (&self->values, g_variant_unref);
   g_clear_pointer (&self->objects, g_ptr_array_unref);
-  for (i = 0; self->fed != NULL && i < self->window; i++)
-    g_clear_pointer (&self->fed[i], g_variant_unref);
+  for (i = self->n_released; self->fed != NULL && i < self->n_fed; i++)
+    g_variant_unref (self->fed[i % self->window]);
   g_clear_pointer (&self->fed, g_free);
   g_clear_pointer (&self->ends, g_free);
   self->arena = NULL;
@@ -65,15 +65,24 @@ shm_input_clear (ShmInput *self)
 }
 
 /* Without an arena the workers are in this process. */
-void
-shm_input_open (ShmInput *self, guint64 window, ShmArena *arena)
+gboolean
+shm_input_open (ShmInput *self, guint64 window, ShmArena *arena, GError **error)
 {
   self->window = window;
   self->arena = arena;
   if (arena == NULL)
-    self->fed = g_new0 (GVariant *, window);
+    self->fed = g_try_new0 (GVariant *, window);
   else
-    self->ends = g_new0 (guint64, window);
+    self->ends = g_try_new0 (guint64, window);
+  if (self->fed == NULL && self->ends == NULL)
+    {
+      g_autofree char *n_items = g_strdup_printf ("%" G_GUINT64_FORMAT, window);
+
+      g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY, _ ("No memory for a window of %s items"),
+                   n_items);
+      return FALSE;
+    }
+  return TRUE;
 }
 
 /* Takes the next item; there must be room for it. It can be claimed once the limit is above it. */

@@ -259,9 +259,9 @@ shm_job_start (ShmJob *self,
   if (klass != &shm_backend_process_class || (self->arena = shm_arena_new (error)) != NULL)
     {
       setup.arena = self->arena;
-      if (self->input.kind == SHM_INPUT_FEED)
-        shm_input_open (&self->input, self->window_used, self->arena);
-      self->backend = klass->start (&setup, error);
+      if (self->input.kind != SHM_INPUT_FEED ||
+          shm_input_open (&self->input, self->window_used, self->arena, error))
+        self->backend = klass->start (&setup, error);
     }
   if (self->backend == NULL)
     {

@@ -35,7 +35,11 @@ shm_serial_send (ShmWorker *worker, const ShmFrame *sent)
   /* What the caller does with it is none of the work function. */
   current = shm_worker_swap_current (worker->outer);
   if (frame.failure != NULL)
-    go_on = setup->client->failure (setup->job, frame.failure) != SHM_VERDICT_STOP;
+    {
+      go_on = setup->client->failure (setup->job, frame.failure) != SHM_VERDICT_STOP;
+      if (!go_on)
+        shm_control_stop (worker->control);
+    }
   else
     setup->client->frame (setup->job, worker->rank, &frame);
   shm_worker_swap_current (current);
@@ -74,15 +78,16 @@ shm_serial_dispatch (gpointer data)
   ShmSerial *self = data;
   gint64 until = g_get_monotonic_time () + SLICE;
   ShmLine *line = self->worker.line;
-  gboolean go_on = TRUE;
+  gboolean ready = TRUE;
 
   /* The time between two slices is not the worker's. */
   if (line->life == SHM_LIFE_NONE)
-    go_on = shm_worker_set_up (&self->worker);
+    ready = shm_worker_set_up (&self->worker);
   else
     line->started += shm_now_ns () - self->paused;
-  while (go_on && shm_serial_look (self))
-    while ((go_on = shm_worker_step (&self->worker)))
+  /* A step that cannot be made may only have come to the end of the window. */
+  while (ready && shm_serial_look (self))
+    while (shm_worker_step (&self->worker))
       if (g_get_monotonic_time () >= until)
         {
           shm_serial_look (self);

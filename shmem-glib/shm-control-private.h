@@ -156,6 +156,7 @@ typedef struct
   guint64 limit; /* the caller's own copies: what is shared may get damaged */
   gboolean closed;
   guint64 n_done_before; /* the caller's: done by workers that are gone */
+  guint64 lowest;        /* the caller's: all items below this have been seen done */
 } ShmControl;
 
 typedef struct

@@ -674,5 +674,7 @@ shm_schedule_get_lowest_unfinished (ShmControl *control)
       after = __atomic_load_n (n_hand_overs, __ATOMIC_SEQ_CST);
     }
   while (before != after);
-  return lowest;
+  /* A claimer that is about to lose its race can show a range that others have done meanwhile. */
+  control->lowest = MAX (control->lowest, lowest);
+  return control->lowest;
 }

@@ -31,6 +31,15 @@ shm_backend_source_is_drowsy (ShmBackendSource *self)
 }
 
 static gboolean
+shm_backend_source_is_pending (ShmBackendSource *self, gboolean drowsy)
+{
+  guint32 asked = shm_load (&self->backend->control->header->asked);
+
+  return asked >= (drowsy ? SHM_ASKED_NOW : SHM_ASKED_SOON) ||
+         self->pending (self->backend, drowsy);
+}
+
+static gboolean
 shm_backend_source_prepare (GSource *source, gint *timeout)
 {
   ShmBackendSource *self = (ShmBackendSource *) source;
@@ -40,7 +49,7 @@ shm_backend_source_prepare (GSource *source, gint *timeout)
   __atomic_store_n (&self->backend->control->header->sleep, drowsy ? SHM_DROWSY : SHM_ASLEEP,
                     __ATOMIC_SEQ_CST);
   shm_fence ();
-  return self->pending (self->backend, drowsy);
+  return shm_backend_source_is_pending (self, drowsy);
 }
 
 /* GLib looks at the file descriptors itself when this says no. */
@@ -49,7 +58,7 @@ shm_backend_source_check (GSource *source)
 {
   ShmBackendSource *self = (ShmBackendSource *) source;
 
-  return self->pending (self->backend, shm_backend_source_is_drowsy (self));
+  return shm_backend_source_is_pending (self, shm_backend_source_is_drowsy (self));
 }
 
 static gboolean
@@ -60,6 +69,7 @@ shm_backend_source_dispatch (GSource *source, GSourceFunc callback, gpointer use
   guint64 count;
 
   shm_store (&header->sleep, SHM_AWAKE);
+  __atomic_exchange_n (&header->asked, SHM_NOT_ASKED, __ATOMIC_SEQ_CST);
   /* Nothing to read is fine as well. */
   if (read (header->event_fd, &count, sizeof count) < 0)
     count = 0;

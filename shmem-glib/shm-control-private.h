@@ -53,6 +53,14 @@ typedef enum
   SHM_LIFE_OVER
 } ShmLife;
 
+/* Whether the caller is to look at how far the items are. */
+typedef enum
+{
+  SHM_NOT_ASKED,
+  SHM_ASKED_SOON,
+  SHM_ASKED_NOW
+} ShmAsked;
+
 typedef enum
 {
   SHM_AWAKE,
@@ -130,6 +138,7 @@ typedef struct
   guint32 barrier_wake;
   guint32 barrier_broken;
   guint32 sleep __attribute__ ((aligned (SHM_CACHE_LINE))); /* ShmSleep, the caller's */
+  guint32 asked;                                            /* ShmAsked */
   guint32 n_turn_waiters __attribute__ ((aligned (SHM_CACHE_LINE)));
   ShmLock critical __attribute__ ((aligned (SHM_CACHE_LINE)));
 } ShmControlHeader;
@@ -180,6 +189,7 @@ void shm_control_free (ShmControl *control);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ShmControl, shm_control_free)
 
 void shm_control_notify (ShmControl *control, gboolean urgent);
+void shm_control_ask (ShmControl *control, gboolean urgent);
 void shm_control_stop (ShmControl *control);
 void shm_control_wake (guint32 *word);
 void shm_control_set_limit (ShmControl *control, guint64 limit, gboolean closed);

@@ -139,6 +139,22 @@ shm_control_notify (ShmControl *self, gboolean urgent)
     }
 }
 
+/* Has the caller look at which items are done, since somebody may wait for that. It stays asked until it has begun to look:
+ * nothing else would tell it, if it was awake just now and is about to sleep. */
+void
+shm_control_ask (ShmControl *self, gboolean urgent)
+{
+  guint32 *asked = &self->header->asked;
+  guint32 expected = SHM_NOT_ASKED;
+
+  if (urgent)
+    __atomic_store_n (asked, SHM_ASKED_NOW, __ATOMIC_SEQ_CST);
+  else
+    __atomic_compare_exchange_n (asked, &expected, SHM_ASKED_SOON, FALSE, __ATOMIC_SEQ_CST,
+                                 __ATOMIC_SEQ_CST);
+  shm_control_notify (self, urgent);
+}
+
 /* Wakes all who sleep on it, and who is about to. */
 void
 shm_control_wake (guint32 *word)

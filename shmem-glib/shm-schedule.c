@@ -285,7 +285,7 @@ shm_schedule_ask_for_more (ShmControl *control, gboolean urgent)
                  MIN (shm_load (&header->next) >> RANK_BITS, shm_load (&header->limit));
 
   if (urgent || left < header->max_chunk * header->n_workers * 2)
-    shm_control_notify (control, urgent);
+    shm_control_ask (control, urgent);
 }
 
 /* Claims a range for this rank: its line says which. `grain` is the wanted number of items, where

@@ -109,6 +109,9 @@ shm_process_bury (ShmProcess *self, guint rank, ShmDeath *death)
       if (verdict == SHM_VERDICT_SKIP)
         backend->control->n_done_before++;
     }
+  /* Left out, and so done with. */
+  if (verdict == SHM_VERDICT_SKIP)
+    backend->control->n_done_before++;
   if (verdict != SHM_VERDICT_STOP)
     shm_process_orphan (self, rank, &remains, verdict);
 }

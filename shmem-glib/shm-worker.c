@@ -369,6 +369,20 @@ shm_worker_check (ShmWorker *self, GError *error)
   return failure == NULL;
 }
 
+static void
+shm_worker_start_watch (ShmWorker *self)
+{
+  self->line->started = shm_now_ns ();
+  self->line->cpu_time = -shm_worker_get_cpu_time ();
+}
+
+static void
+shm_worker_stop_watch (ShmWorker *self)
+{
+  self->line->cpu_time += shm_worker_get_cpu_time ();
+  self->line->ended = shm_now_ns ();
+}
+
 /* FALSE: the set-up has failed, and the job ends. */
 gboolean
 shm_worker_set_up (ShmWorker *self)
@@ -376,15 +390,17 @@ shm_worker_set_up (ShmWorker *self)
   const ShmCall *call = &self->work->set_up;
   GError *error = NULL;
 
-  self->line->started = shm_now_ns ();
-  self->line->cpu_time = -shm_worker_get_cpu_time ();
+  shm_worker_start_watch (self);
   if (call->func != NULL)
     {
       shm_store (&self->line->life, SHM_LIFE_SET_UP);
       self->outer = shm_worker_swap_current (self);
       self->state = ((ShmSetUpFunc) call->func) (self->pool, self->rank, call->data, &error);
       if (!shm_worker_check (self, error))
-        return FALSE;
+        {
+          shm_worker_stop_watch (self);
+          return FALSE;
+        }
     }
   shm_store (&self->line->life, SHM_LIFE_WORK);
   return TRUE;
@@ -413,8 +429,7 @@ shm_worker_tear_down (ShmWorker *self)
           self->outlet (self, &frame);
         }
     }
-  self->line->cpu_time += shm_worker_get_cpu_time ();
-  self->line->ended = shm_now_ns ();
+  shm_worker_stop_watch (self);
   shm_store (&self->line->life, SHM_LIFE_OVER);
 }
 

@@ -387,12 +387,18 @@ shm_job_sort_values (GArray *array)
   return list;
 }
 
-/* Puts everything in order, when nothing more will come. */
+/* Nothing more will come, so the turn of all that has come is now. */
 void
-shm_job_collect (ShmJob *self)
+shm_job_flush (ShmJob *self)
 {
   if (self->error == NULL)
     shm_job_take_early (self, G_MAXUINT64);
+}
+
+/* Puts everything in order. */
+void
+shm_job_collect (ShmJob *self)
+{
   g_clear_pointer (&self->early, g_sequence_free);
 
   if (!shm_job_has_place_for_each (self) || self->output != SHM_OUTPUT_LIST)

@@ -100,6 +100,7 @@ void shm_job_emit_result (ShmJob *self, guint64 index, GVariant *value);
 void shm_job_frame (gpointer job, guint rank, ShmFrame *frame);
 ShmVerdict shm_job_failure (gpointer job, ShmFailure *failure);
 gboolean shm_job_look (gpointer job, guint64 lowest);
+void shm_job_flush (ShmJob *self);
 void shm_job_collect (ShmJob *self);
 
 /* shm-job-report.c */

@@ -68,6 +68,7 @@ shm_job_finished (gpointer job)
       self->ended = TRUE;
       return;
     }
+  shm_job_flush (self);
   /* Who cancels while the last items end must not be told that nothing was cancelled. */
   if (self->error == NULL)
     g_cancellable_set_error_if_cancelled (self->cancellable, &self->error);

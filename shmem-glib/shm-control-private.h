@@ -120,6 +120,7 @@ typedef struct
   gint64 item_timeout;          /* µs; 0: none */
   guint64 max_items_per_worker; /* 0: no end */
   guint64 max_chunk;            /* 0: none; while there is a window no range is larger */
+  gboolean in_order;            /* the caller keeps results until all items before them are done */
   gboolean can_sleep;           /* a worker may sleep until there are items */
   gboolean with_caller;         /* the caller itself is rank 0 of the region */
   /* read often, written seldom */
@@ -178,6 +179,7 @@ typedef struct
   gint64 item_timeout;          /* µs; 0: none */
   guint64 max_items_per_worker; /* 0: no end */
   guint64 window;               /* 0: all items can be claimed from the beginning */
+  gboolean in_order;            /* the caller wants to hear of each item that is done */
   gsize feed_size;              /* slots for items that are fed to processes */
   gboolean with_caller;         /* rank 0 is the caller's own */
   gboolean with_rings;          /* results travel through shared memory */

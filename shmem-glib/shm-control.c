@@ -97,6 +97,7 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   self->header->limit = self->limit;
   self->header->closed = self->closed;
   self->header->max_chunk = settings->window ? MAX (1, settings->window / (4 * n)) : 0;
+  self->header->in_order = settings->in_order;
   self->header->can_sleep = settings->with_wakeups;
   self->header->with_caller = settings->with_caller;
   shm_schedule_init (self);

@@ -215,6 +215,7 @@ shm_job_fill_setup (ShmJob *self, const ShmBackendClass *klass, ShmBackendSetup 
                        : self->window_used ? SHM_SCHEDULE_DYNAMIC
                                            : pool->schedule;
   settings->window = self->window_used;
+  settings->in_order = self->in_order;
   settings->feed_size = is_feed && is_process ? self->window_used : 0;
   settings->with_caller = self->with_caller && klass != &shm_backend_serial_class;
   settings->item_timeout = (gint64) pool->item_timeout * 1000;

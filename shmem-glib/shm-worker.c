@@ -125,6 +125,16 @@ shm_worker_end (ShmWorker *self, GError *error)
   return failure;
 }
 
+/* All items below this are done, and what came of them is handed over. */
+static inline void
+shm_worker_set_done (ShmWorker *self, guint64 item)
+{
+  shm_store (&self->line->done, item);
+  /* What waits in the caller for its turn may have been waiting for this alone. */
+  if (G_UNLIKELY (self->control->header->in_order))
+    shm_control_ask (self->control, FALSE);
+}
+
 static inline gboolean
 shm_worker_send_result (ShmWorker *self, guint64 begin, guint64 end, GVariant *value)
 {
@@ -172,7 +182,7 @@ shm_worker_fail (ShmWorker *self, ShmFrameKind kind, guint64 item, ShmFailure *f
   if (!self->outlet (self, &frame))
     return FALSE;
   if (!broken)
-    shm_store (&self->line->done, item + 1);
+    shm_worker_set_done (self, item + 1);
   if (broken || self->control->header->stop_at_failure)
     {
       shm_control_stop (self->control);
@@ -242,7 +252,7 @@ shm_worker_run_items (ShmWorker *self, guint64 begin, guint64 end)
       else if (value != NULL &&
                !shm_worker_send_result (self, item, item + 1, g_steal_pointer (&value)))
         return FALSE;
-      shm_store (&self->line->done, item + 1);
+      shm_worker_set_done (self, item + 1);
     }
   return TRUE;
 }
@@ -302,7 +312,7 @@ shm_worker_run_range (ShmWorker *self, guint64 begin, guint64 end)
           g_clear_pointer (&failure, shm_failure_unref);
           return FALSE;
         }
-      shm_store (&line->done, until);
+      shm_worker_set_done (self, until);
       self->n_items += until - begin + (failure != NULL);
       shm_store (&line->n_done, self->n_items);
       begin = until;

@@ -44,12 +44,14 @@ shm_process_set_timer (ShmProcess *self)
   for (rank = 0; rank < self->parent.setup.settings.n_workers && !self->stopping; rank++)
     {
       ShmSlot *slot = &self->slots[rank];
+      gint64 deadline;
 
       if (slot->child.pid == 0)
         continue;
       if (slot->prove_by != 0)
         first = MIN (first, slot->prove_by);
-      first = MIN (first, shm_process_get_deadline (self, rank, now));
+      deadline = shm_process_get_deadline (self, rank, now);
+      first = MIN (first, deadline);
     }
   g_source_set_ready_time (self->source, first == G_MAXINT64 ? -1 : first);
 }

@@ -281,10 +281,10 @@ static void
 shm_schedule_ask_for_more (ShmControl *control, gboolean urgent)
 {
   ShmControlHeader *header = control->header;
-  guint64 left = shm_load (&header->limit) -
-                 MIN (shm_load (&header->next) >> RANK_BITS, shm_load (&header->limit));
+  guint64 next = shm_load (&header->next) >> RANK_BITS;
+  guint64 limit = shm_load (&header->limit);
 
-  if (urgent || left < header->max_chunk * header->n_workers * 2)
+  if (urgent || limit - next < header->max_chunk * header->n_workers * 2)
     shm_control_ask (control, urgent);
 }
 
@@ -613,7 +613,8 @@ shm_schedule_lowest_of_line (ShmControl *control, guint rank)
   guint64 lowest = G_MAXUINT64;
   guint64 begin, end, next;
 
-  /* The position first: once it has moved on, the line says CLAIMING at least. */
+  /* Each word is read once: MIN () would read it again, and something else.
+   * The position first: once it has moved on, the line says CLAIMING at least. */
   if (control->header->schedule == SHM_SCHEDULE_STATIC)
     {
       shm_schedule_peek_static (control, rank, &begin, &end, &next);
@@ -624,8 +625,10 @@ shm_schedule_lowest_of_line (ShmControl *control, guint rank)
   switch (shm_load (&line->state))
     {
     case SHM_LINE_CLAIMING:
-      if (shm_load (&line->end) != 0)
-        lowest = MIN (lowest, shm_load (&line->begin));
+      end = shm_load (&line->end);
+      begin = shm_load (&line->begin);
+      if (end != 0)
+        lowest = MIN (lowest, begin);
       break;
     case SHM_LINE_RUNNING:
     case SHM_LINE_RECYCLED:
@@ -649,7 +652,11 @@ shm_schedule_look_for_unfinished (ShmControl *control)
   if (header->schedule != SHM_SCHEDULE_STATIC)
     lowest = __atomic_load_n (&header->next, __ATOMIC_SEQ_CST) >> RANK_BITS;
   for (i = 0; i < header->n_workers; i++)
-    lowest = MIN (lowest, shm_schedule_lowest_of_line (control, i));
+    {
+      guint64 of_line = shm_schedule_lowest_of_line (control, i);
+
+      lowest = MIN (lowest, of_line);
+    }
   for (i = 0; shm_load (&header->n_orphans) && i < shm_load (&header->orphans_used); i++)
     if (shm_load (&control->orphans[i].owner) != 0)
       lowest = MIN (lowest, control->orphans[i].begin);

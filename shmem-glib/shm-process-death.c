@@ -106,8 +106,6 @@ shm_process_bury (ShmProcess *self, guint rank, ShmDeath *death)
       if (loss != NULL)
         shm_failure_set_final (failure, loss);
       verdict = shm_process_report (self, failure);
-      if (verdict == SHM_VERDICT_SKIP)
-        backend->control->n_done_before++;
     }
   /* Left out, and so done with. */
   if (verdict == SHM_VERDICT_SKIP)

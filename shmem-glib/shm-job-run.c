@@ -11,7 +11,8 @@
  *
  * An asynchronous run has a GTask, which holds the job. Its reference is given back while the job runs, so
  * that the job notices when nobody else holds it: dispose () then takes the reference again and cancels the job, which
- * ends as any other that was cancelled.
+ * ends as any other that was cancelled. That may happen in any thread, while the job ends in its own: whoever
+ * takes `borrowed` away, by one exchange, has taken the reference back.
  */
 
 #include "config.h"
@@ -57,10 +58,25 @@ shm_job_release (ShmJob *self)
   g_clear_pointer (&self->context, g_main_context_unref);
 }
 
+/* Takes back the reference that the task of the run has given away; NULL: it has one. */
+static GMainContext *
+shm_job_take_back (ShmJob *self)
+{
+  GMainContext *context;
+
+  /* Before the exchange, after which nobody else may hold the job. */
+  g_object_ref (self);
+  context = __atomic_exchange_n (&self->borrowed, NULL, __ATOMIC_SEQ_CST);
+  if (context == NULL)
+    g_object_unref (self);
+  return context;
+}
+
 static void
 shm_job_finished (gpointer job)
 {
   g_autoptr (ShmJob) self = g_object_ref (job);
+  g_autoptr (GMainContext) borrowed = NULL;
   ShmJobDoneFunc done = self->done;
 
   if (self->n_holds > 0)
@@ -69,6 +85,7 @@ shm_job_finished (gpointer job)
       return;
     }
   shm_job_flush (self);
+  borrowed = shm_job_take_back (self);
   /* Who cancels while the last items end must not be told that nothing was cancelled. */
   if (self->error == NULL)
     g_cancellable_set_error_if_cancelled (self->cancellable, &self->error);
@@ -294,23 +311,23 @@ shm_job_cancel_dropped (gpointer job)
   return G_SOURCE_REMOVE;
 }
 
-/* Nobody holds the job any more, in whatever thread, but its run goes on. */
-void
+/* Nobody holds the job any more, in whatever thread. TRUE: its run goes on, and so does the job. */
+gboolean
 shm_job_drop (ShmJob *self)
 {
-  g_assert (self->borrowed);
-  g_object_ref (self);
-  self->borrowed = FALSE;
-  if (g_main_context_acquire (self->context))
-    {
-      g_autoptr (GMainContext) context = g_main_context_ref (self->context);
+  g_autoptr (GMainContext) context = shm_job_take_back (self);
 
+  if (context == NULL)
+    return FALSE;
+  if (g_main_context_acquire (context))
+    {
       shm_job_cancel_dropped (self);
       g_main_context_release (context);
     }
   else
-    g_main_context_invoke_full (self->context, G_PRIORITY_HIGH, shm_job_cancel_dropped,
+    g_main_context_invoke_full (context, G_PRIORITY_HIGH, shm_job_cancel_dropped,
                                 g_object_ref (self), g_object_unref);
+  return TRUE;
 }
 
 /**
@@ -355,15 +372,12 @@ shm_job_run (ShmJob *self, GCancellable *cancellable, GError **error)
   return FALSE;
 }
 
-/* The task of the run gets back its reference, and is over. */
+/* The task of the run, which has its reference again, is over. */
 static void
 shm_job_return (ShmJob *self, GError *error, gpointer data)
 {
   g_autoptr (GTask) task = data;
 
-  if (self->borrowed)
-    g_object_ref (self);
-  self->borrowed = FALSE;
   if (error != NULL)
     g_task_return_error (task, error);
   else
@@ -407,7 +421,7 @@ shm_job_run_async (ShmJob *self,
       return;
     }
   g_steal_pointer (&task);
-  self->borrowed = TRUE;
+  __atomic_store_n (&self->borrowed, g_steal_pointer (&context), __ATOMIC_SEQ_CST);
   g_object_unref (self);
 }
 

@@ -95,12 +95,8 @@ shm_job_dispose (GObject *object)
 {
   ShmJob *self = SHM_JOB (object);
 
-  if (self->state == SHM_JOB_RUNNING)
-    {
-      shm_job_drop (self);
-      return;
-    }
-  G_OBJECT_CLASS (shm_job_parent_class)->dispose (object);
+  if (!shm_job_drop (self))
+    G_OBJECT_CLASS (shm_job_parent_class)->dispose (object);
 }
 
 static void

@@ -123,6 +123,7 @@ typedef struct
   gboolean in_order;            /* the caller keeps results until all items before them are done */
   gboolean can_sleep;           /* a worker may sleep until there are items */
   gboolean with_caller;         /* the caller itself is rank 0 of the region */
+  guint n_taken;                /* workers, times those of the jobs around this one */
   /* read often, written seldom */
   guint64 limit;        /* items from this one on cannot be claimed yet; only grows */
   guint32 closed;       /* the limit is the last one */
@@ -182,6 +183,7 @@ typedef struct
   gboolean in_order;            /* the caller wants to hear of each item that is done */
   gsize feed_size;              /* slots for items that are fed to processes */
   gboolean with_caller;         /* rank 0 is the caller's own */
+  guint n_taken;                /* workers, times those of the jobs around this one */
   gboolean with_rings;          /* results travel through shared memory */
   gboolean with_wakeups;        /* the workers do not run in the caller's own thread */
 } ShmControlSettings;

@@ -100,6 +100,7 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   self->header->in_order = settings->in_order;
   self->header->can_sleep = settings->with_wakeups;
   self->header->with_caller = settings->with_caller;
+  self->header->n_taken = settings->n_taken;
   shm_schedule_init (self);
 
   return g_steal_pointer (&self);

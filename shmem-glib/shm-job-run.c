@@ -239,12 +239,14 @@ shm_job_fill_setup (ShmJob *self, const ShmBackendClass *klass, ShmBackendSetup 
   settings->max_items_per_worker = is_process && !is_region ? pool->max_items_per_worker : 0;
   settings->stop_at_failure = self->failure_policy == SHM_FAILURE_POLICY_ABORT || is_region;
 
+  settings->n_taken = MIN ((guint64) shm_worker_count_taken () * settings->n_workers, G_MAXUINT);
+
   setup->limits.memory = pool->worker_memory;
   setup->limits.cpu_time = pool->worker_cpu_time;
   setup->limits.niceness = pool->worker_niceness;
   setup->limits.threads_are_automatic = pool->worker_threads == 0;
   setup->limits.n_threads =
-      pool->worker_threads ? pool->worker_threads : MAX (1, shm_cpu_count () / settings->n_workers);
+      pool->worker_threads ? pool->worker_threads : MAX (1, shm_cpu_count () / settings->n_taken);
 }
 
 gboolean

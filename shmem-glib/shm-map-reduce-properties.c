@@ -66,15 +66,12 @@ shm_map_reduce_set_n_workers (ShmMapReduce *self, guint n_workers)
 guint
 shm_map_reduce_count_workers (ShmMapReduce *self)
 {
-  ShmWorker *worker;
-  guint n_taken = 1;
+  guint n_taken = shm_worker_count_taken ();
 
   g_return_val_if_fail (SHM_IS_MAP_REDUCE (self), 1);
 
   if (self->n_workers != 0)
     return self->n_workers;
-  for (worker = shm_worker_get_current (); worker != NULL; worker = worker->outer)
-    n_taken *= worker->control->header->n_workers;
   if (n_taken > 1)
     return MAX (1, MIN (shm_cpu_count () / n_taken, SHM_CONTROL_MAX_WORKERS));
   return MIN (shm_cpu_default_workers (), SHM_CONTROL_MAX_WORKERS);

@@ -96,6 +96,7 @@ void shm_worker_tear_down (ShmWorker *worker);
 ShmWorker *shm_worker_get_current (void);
 ShmWorker *shm_worker_swap_current (ShmWorker *worker);
 ShmWorker *shm_worker_find (ShmMapReduce *pool);
+guint shm_worker_count_taken (void);
 
 gboolean shm_worker_begin_item (ShmWorker *worker, guint64 item);
 void shm_worker_fail_item (ShmWorker *worker,

@@ -51,6 +51,13 @@ shm_worker_find (ShmMapReduce *pool)
   return worker;
 }
 
+/* Among how many workers the processors are shared where the calling thread works. */
+guint
+shm_worker_count_taken (void)
+{
+  return current_worker ? MAX (1, current_worker->control->header->n_taken) : 1;
+}
+
 /* A number that depends on nothing but the seed and the item: the finaliser of splitmix64 (Steele, Lea and Flood,
  * 2014) on the item's place in its sequence. */
 guint64

@@ -386,6 +386,27 @@ shm_job_return (ShmJob *self, GError *error, gpointer data)
     g_task_return_boolean (task, TRUE);
 }
 
+/* In the context's own thread, or while nobody runs it: else its sources could be dispatched before all is set up. */
+static gboolean
+shm_job_start_task (gpointer data)
+{
+  GTask *task = data;
+  ShmJob *self = g_task_get_source_object (task);
+  GMainContext *context = g_task_get_context (task);
+  GError *error = NULL;
+
+  if (!shm_job_start (self, context, g_task_get_cancellable (task), shm_job_return,
+                      g_object_ref (task), &error))
+    {
+      g_task_return_error (task, error);
+      g_object_unref (task);
+      return G_SOURCE_REMOVE;
+    }
+  __atomic_store_n (&self->borrowed, g_main_context_ref (context), __ATOMIC_SEQ_CST);
+  g_object_unref (self);
+  return G_SOURCE_REMOVE;
+}
+
 /**
  * shm_job_run_async:
  * @self: a job that has not been run
@@ -408,7 +429,6 @@ shm_job_run_async (ShmJob *self,
 {
   g_autoptr (GMainContext) context = g_main_context_ref_thread_default ();
   g_autoptr (GTask) task = NULL;
-  GError *error = NULL;
 
   g_return_if_fail (SHM_IS_JOB (self));
 
@@ -417,14 +437,14 @@ shm_job_run_async (ShmJob *self,
   /* What has been decided stays decided, also if the cancellable is cancelled before the callback.
    */
   g_task_set_check_cancellable (task, FALSE);
-  if (!shm_job_start (self, context, cancellable, shm_job_return, task, &error))
+  if (g_main_context_acquire (context))
     {
-      g_task_return_error (task, error);
-      return;
+      shm_job_start_task (task);
+      g_main_context_release (context);
     }
-  g_steal_pointer (&task);
-  __atomic_store_n (&self->borrowed, g_steal_pointer (&context), __ATOMIC_SEQ_CST);
-  g_object_unref (self);
+  else
+    g_main_context_invoke_full (context, G_PRIORITY_HIGH, shm_job_start_task,
+                                g_steal_pointer (&task), g_object_unref);
 }
 
 /**

@@ -24,6 +24,7 @@ typedef struct
   ShmJob *job;
   GMainContext *context;
   gboolean done;
+  guint32 came_back; /* the caller has done its part; what it has left is seen by who sees this */
   GError *error;
   GArray *frames; /* of ShmFrame: what the caller's own part made */
 } ShmRegion;
@@ -53,6 +54,8 @@ shm_region_take_part (gpointer data)
 {
   ShmRegion *self = data;
   guint i;
+
+  g_assert (shm_load (&self->came_back));
 
   for (i = 0; i < self->frames->len; i++)
     {
@@ -123,6 +126,7 @@ shm_region_run_with_caller (ShmJob *job, GCancellable *cancellable, GError **err
   else
     {
       shm_region_run_caller (&self);
+      shm_store (&self.came_back, TRUE);
       g_source_set_priority (source, G_PRIORITY_DEFAULT);
       /* g_main_context_invoke () would make the default context, for which there may be no descriptor. */
       g_source_set_callback (source, shm_region_take_part, &self, NULL);

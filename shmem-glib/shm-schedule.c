@@ -71,7 +71,7 @@ shm_schedule_peek_static (
   guint64 p = header->n_workers;
   guint64 chunk = header->chunk_size;
 
-  *begin = control->lines[rank].position;
+  *begin = shm_load (&control->lines[rank].position);
   if (chunk == 0)
     {
       *end = MAX (*begin, shm_schedule_get_block (n, p, rank + 1));

@@ -210,10 +210,12 @@ shm_process_take_arena (ShmProcess *self, guint rank)
   ShmLine *line = &control->lines[rank];
   guint64 put = shm_load (&line->arena_put);
 
-  if (put == line->arena_taken)
+  ShmRing *ring = shm_control_get_ring (control, rank);
+
+  if (put == line->arena_taken && !shm_ring_is_awaited (ring))
     return;
   shm_store (&line->arena_taken, put);
-  shm_ring_wake (shm_control_get_ring (control, rank));
+  shm_ring_wake (ring);
 }
 
 /* FALSE: time is up, and there may be more. */
@@ -270,13 +272,15 @@ shm_process_pending (ShmBackend *backend, gboolean urgent)
   for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
     {
       ShmSlot *slot = &self->slots[rank];
+      ShmRing *ring = shm_control_get_ring (backend->control, rank);
       gsize needed = slot->reader.has_header ? 1 : sizeof (ShmFrameHeader);
 
       if (slot->child.pid != 0 && slot->tag == NULL)
         return TRUE;
+      /* Who waits for the arena may have been read to the end, and does not ask twice. */
       if (slot->damage == NULL &&
-          shm_ring_get_available (shm_control_get_ring (backend->control, rank)) >=
-              (urgent ? SHM_RING_DATA / 2 : needed))
+          (shm_ring_is_awaited (ring) ||
+           shm_ring_get_available (ring) >= (urgent ? SHM_RING_DATA / 2 : needed)))
         return TRUE;
     }
   return FALSE;
@@ -385,7 +389,7 @@ shm_process_start (const ShmBackendSetup *setup, GError **error)
       shm_process_free (backend);
       return NULL;
     }
-  self->fds.event_fd = backend->control->header->event_fd;
+  self->fds.event_fd = backend->control->event_fd;
   self->fds.arena_fd = shm_arena_get_fd (setup->arena);
   shm_thread_limit_prepare ();
   self->source = shm_backend_source_new (backend, shm_process_pending, shm_process_dispatch);

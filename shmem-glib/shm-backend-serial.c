@@ -81,7 +81,9 @@ shm_serial_dispatch (gpointer data)
   gboolean ready = TRUE;
 
   /* The time between two slices is not the worker's. */
-  if (line->life == SHM_LIFE_NONE)
+  if (shm_load (&self->parent.control->header->stop))
+    ready = FALSE;
+  else if (line->life == SHM_LIFE_NONE)
     ready = shm_worker_set_up (&self->worker);
   else
     line->started += shm_now_ns () - self->paused;

@@ -71,7 +71,7 @@ shm_backend_source_dispatch (GSource *source, GSourceFunc callback, gpointer use
   shm_store (&header->sleep, SHM_AWAKE);
   __atomic_exchange_n (&header->asked, SHM_NOT_ASKED, __ATOMIC_SEQ_CST);
   /* Nothing to read is fine as well. */
-  if (read (header->event_fd, &count, sizeof count) < 0)
+  if (read (self->backend->control->event_fd, &count, sizeof count) < 0)
     count = 0;
   self->drowsy_until = g_get_monotonic_time () + DROWSY_TIME;
   self->dispatch (self->backend);
@@ -94,6 +94,6 @@ shm_backend_source_new (ShmBackend *backend, ShmBackendPending pending, ShmBacke
   self->pending = pending;
   self->dispatch = dispatch;
   g_source_set_static_name (source, "shmem-glib job");
-  g_source_add_unix_fd (source, backend->control->header->event_fd, G_IO_IN);
+  g_source_add_unix_fd (source, backend->control->event_fd, G_IO_IN);
   return source;
 }

@@ -112,10 +112,8 @@ typedef struct
   /* constant while the workers live */
   guint64 n_items;
   guint64 chunk_size;
-  guint32 n_workers;
   guint32 schedule;
   guint32 spin;
-  gint event_fd;
   gboolean stop_at_failure;
   gint64 item_timeout;          /* µs; 0: none */
   guint64 max_items_per_worker; /* 0: no end */
@@ -164,6 +162,8 @@ typedef struct
   guint8 *rings;
   gsize ring_size; /* bytes for each worker, its header included */
   gsize map_size;
+  guint n_workers;
+  int event_fd;
   guint64 limit; /* the caller's own copies: what is shared may get damaged */
   gboolean closed;
   guint64 n_done_before; /* the caller's: done by workers that are gone */

@@ -85,10 +85,10 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   self->header->n_items = settings->n_items;
   /* Larger ones mean the same, and would overflow. */
   self->header->chunk_size = MIN (settings->chunk_size, MAX (settings->n_items, 1));
-  self->header->n_workers = settings->n_workers;
+  self->n_workers = settings->n_workers;
   self->header->schedule = settings->schedule;
   self->header->spin = settings->n_workers <= shm_cpu_count () ? SPIN : 0;
-  self->header->event_fd = fd;
+  self->event_fd = fd;
   self->header->stop_at_failure = settings->stop_at_failure;
   self->header->item_timeout = settings->item_timeout;
   self->header->max_items_per_worker = settings->max_items_per_worker;
@@ -109,7 +109,7 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
 void
 shm_control_free (ShmControl *self)
 {
-  shm_fork_close_fd (&self->header->event_fd);
+  shm_fork_close_fd (&self->event_fd);
   munmap (self->header, self->map_size);
   g_free (self);
 }
@@ -136,7 +136,7 @@ shm_control_notify (ShmControl *self, gboolean urgent)
       guint64 one = 1;
 
       /* It cannot fail but by a full counter, which wakes as well. */
-      while (write (self->header->event_fd, &one, sizeof one) < 0 && errno == EINTR)
+      while (write (self->event_fd, &one, sizeof one) < 0 && errno == EINTR)
         ;
     }
 }
@@ -189,7 +189,7 @@ shm_control_count_done (ShmControl *self)
   guint64 n = self->n_done_before;
   guint rank;
 
-  for (rank = 0; rank < self->header->n_workers; rank++)
+  for (rank = 0; rank < self->n_workers; rank++)
     {
       ShmLine *line = &self->lines[rank];
       guint64 begun = shm_load (&line->begun);
@@ -212,6 +212,6 @@ shm_control_stop (ShmControl *self)
   shm_lock_stop (&self->header->critical);
   shm_control_wake (&self->header->limit_wake);
   shm_control_wake (&self->header->barrier_wake);
-  for (rank = 0; rank < self->header->n_workers; rank++)
+  for (rank = 0; rank < self->n_workers; rank++)
     shm_control_wake (&self->lines[rank].turn_wake);
 }

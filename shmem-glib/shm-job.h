@@ -38,7 +38,7 @@ typedef GVariant *(*ShmFeedFunc) (ShmJob *job, guint64 index, gpointer user_data
  * @user_data: what was given with the function
  * @error: return location for an error
  *
- * Takes a result of a job whose results are streamed, in the caller.
+ * Takes a result of a job whose results are streamed, in the caller. It is not called for items without a result.
  *
  * Returns: %TRUE, or %FALSE with @error set, which ends the job
  *

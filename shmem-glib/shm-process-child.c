@@ -83,6 +83,8 @@ shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
     .can_be_killed = TRUE,
   };
 
+  /* An outer worker whose work function started this job is another process. */
+  shm_worker_swap_current (NULL);
   /* The default one is the caller's: its wake-up is shared. */
   if (shm_fork_have_fd (NULL))
     g_main_context_push_thread_default (g_main_context_new ());

@@ -53,8 +53,9 @@ shm_region_gone (guint64 word)
 
 /* Adds one who waits, or one who leaves; TRUE: the barrier opens. */
 static gboolean
-shm_region_count (ShmControlHeader *header, guint64 one, guint32 *generation)
+shm_region_count (ShmControl *control, guint64 one, guint32 *generation)
 {
+  ShmControlHeader *header = control->header;
   guint64 word = shm_load (&header->barrier);
   guint64 after;
   gboolean opens;
@@ -63,7 +64,7 @@ shm_region_count (ShmControlHeader *header, guint64 one, guint32 *generation)
     {
       after = word + one;
       opens = shm_region_arrived (after) > 0 &&
-              shm_region_arrived (after) + shm_region_gone (after) == header->n_workers;
+              shm_region_arrived (after) + shm_region_gone (after) == control->n_workers;
       *generation = shm_region_generation (word);
       if (opens)
         {
@@ -144,8 +145,8 @@ shm_region_barrier (ShmWorker *worker, GError **error)
   if (shm_load (&header->stop))
     return shm_worker_set_stopped (error);
   shm_worker_wait_begin (worker, &elapsed);
-  open =
-      shm_region_count (header, ONE_ARRIVED, &generation) || shm_region_await (worker, generation);
+  open = shm_region_count (worker->control, ONE_ARRIVED, &generation) ||
+         shm_region_await (worker, generation);
   shm_worker_wait_end (worker, elapsed);
   if (!open || (shm_load (&header->barrier_broken) && shm_load (&header->stop)))
     return shm_worker_set_stopped (error);
@@ -165,7 +166,7 @@ shm_region_wake_turn (ShmControl *control)
   shm_fence ();
   if (!shm_load (&control->header->n_turn_waiters))
     return;
-  for (rank = 0; rank < control->header->n_workers; rank++)
+  for (rank = 0; rank < control->n_workers; rank++)
     if (shm_load (&control->lines[rank].turn_waiting))
       shm_control_wake (&control->lines[rank].turn_wake);
 }
@@ -178,7 +179,7 @@ shm_region_leave (ShmWorker *worker)
 
   shm_store (&worker->line->loop, LOOP_NONE);
   shm_region_wake_turn (worker->control);
-  shm_region_count (worker->control->header, ONE_GONE, &generation);
+  shm_region_count (worker->control, ONE_GONE, &generation);
 }
 
 static guint64
@@ -201,7 +202,7 @@ static guint64
 shm_region_get_next (ShmWorker *worker)
 {
   ShmLoop *loop = &worker->loop;
-  guint n_workers = worker->control->header->n_workers;
+  guint n_workers = worker->control->n_workers;
 
   if (loop->schedule != SHM_SCHEDULE_STATIC || loop->chunk_size == 0 ||
       loop->chunk_size > (loop->n - loop->at) / n_workers)
@@ -214,7 +215,7 @@ static gboolean
 shm_region_claim_static (ShmWorker *worker, gboolean is_first)
 {
   ShmLoop *loop = &worker->loop;
-  guint n_workers = worker->control->header->n_workers;
+  guint n_workers = worker->control->n_workers;
 
   loop->at = is_first ? shm_region_first_static (loop, n_workers, worker->rank)
                       : shm_region_get_next (worker);
@@ -242,8 +243,9 @@ shm_region_claim_next (ShmWorker *worker)
           shm_region_set_floor (worker, G_MAXUINT64);
           return FALSE;
         }
-      loop->end = loop->at + shm_schedule_get_chunk (header, loop->schedule, loop->chunk_size,
-                                                     loop->n - loop->at, worker->grain);
+      loop->end =
+          loop->at + shm_schedule_get_chunk (worker->control, loop->schedule, loop->chunk_size,
+                                             loop->n - loop->at, worker->grain);
       shm_region_set_floor (worker, loop->at);
     }
   while (!__atomic_compare_exchange_n (&header->loop, &word, tag | loop->end, FALSE,
@@ -317,9 +319,8 @@ shm_region_share (ShmWorker *worker,
   worker->grain = 1;
   worker->ordered_item = SHM_NO_ITEM;
   shm_region_set_floor (worker, schedule == SHM_SCHEDULE_STATIC
-                                    ? shm_region_first_static (&worker->loop,
-                                                               worker->control->header->n_workers,
-                                                               worker->rank)
+                                    ? shm_region_first_static (
+                                          &worker->loop, worker->control->n_workers, worker->rank)
                                     : G_MAXUINT64);
   /* Only those that write the word are told apart by it, or an old number could come by again. */
   if (schedule != SHM_SCHEDULE_STATIC && begin < end)
@@ -338,7 +339,7 @@ shm_region_has_turn (gconstpointer data)
 {
   const ShmWorker *worker = data;
   const ShmLoop *loop = &worker->loop;
-  guint n_workers = worker->control->header->n_workers;
+  guint n_workers = worker->control->n_workers;
   guint rank;
 
   for (rank = 0; rank < n_workers; rank++)

@@ -47,6 +47,7 @@ void shm_ring_reset (ShmRing *ring);
 gsize shm_ring_get_available (ShmRing *ring);
 void shm_ring_peek (ShmRing *ring, gsize offset, gpointer data, gsize size);
 void shm_ring_take (ShmRing *ring, gsize size);
+gboolean shm_ring_is_awaited (ShmRing *ring);
 void shm_ring_wake (ShmRing *ring);
 
 G_END_DECLS

@@ -171,6 +171,13 @@ shm_ring_take (ShmRing *ring, gsize size)
   shm_ring_wake (ring);
 }
 
+/* Whether the worker waits until something is taken. */
+gboolean
+shm_ring_is_awaited (ShmRing *ring)
+{
+  return shm_load (&ring->waiting) != 0;
+}
+
 /* Lets on a worker that waits, after something was taken. */
 void
 shm_ring_wake (ShmRing *ring)

@@ -23,7 +23,7 @@ gboolean shm_schedule_has_more (ShmControl *control, guint rank);
 
 /* for whoever deals out anything */
 guint64 shm_schedule_get_block (guint64 n, guint64 n_workers, guint64 rank);
-guint64 shm_schedule_get_chunk (const ShmControlHeader *header,
+guint64 shm_schedule_get_chunk (const ShmControl *control,
                                 ShmSchedule schedule,
                                 guint64 chunk_size,
                                 guint64 left,

@@ -41,7 +41,7 @@ shm_schedule_init (ShmControl *control)
 {
   ShmControlHeader *header = control->header;
   guint64 n = header->n_items;
-  guint64 p = header->n_workers;
+  guint64 p = control->n_workers;
   guint rank;
 
   for (rank = 0; rank < p; rank++)
@@ -68,7 +68,7 @@ shm_schedule_peek_static (
 {
   ShmControlHeader *header = control->header;
   guint64 n = header->n_items;
-  guint64 p = header->n_workers;
+  guint64 p = control->n_workers;
   guint64 chunk = header->chunk_size;
 
   *begin = shm_load (&control->lines[rank].position);
@@ -84,6 +84,15 @@ shm_schedule_peek_static (
     }
 }
 
+/* Slots that may be in use; what is shared may be damaged. */
+static guint
+shm_schedule_count_slots (ShmControl *control)
+{
+  guint32 used = shm_load (&control->header->orphans_used);
+
+  return MIN (used, SHM_CONTROL_ORPHANS);
+}
+
 /* Whether a new worker of this rank would find something to do. */
 gboolean
 shm_schedule_has_more (ShmControl *control, guint rank)
@@ -93,7 +102,7 @@ shm_schedule_has_more (ShmControl *control, guint rank)
   guint i;
 
   if (shm_load (&header->n_orphans))
-    for (i = 0; i < shm_load (&header->orphans_used); i++)
+    for (i = 0; i < shm_schedule_count_slots (control); i++)
       if (shm_load (&control->orphans[i].owner) == SHM_ORPHAN_FREE)
         return TRUE;
 
@@ -126,7 +135,7 @@ shm_schedule_lowest_orphan (ShmControl *control)
   ShmOrphan *lowest = NULL;
   guint i;
 
-  for (i = 0; i < shm_load (&control->header->orphans_used); i++)
+  for (i = 0; i < shm_schedule_count_slots (control); i++)
     {
       ShmOrphan *orphan = &control->orphans[i];
 
@@ -190,13 +199,14 @@ shm_schedule_claim_static (ShmControl *control, guint rank)
 
 /* How many to claim of those that are left; `grain` is the wanted number, where it is automatic. */
 guint64
-shm_schedule_get_chunk (const ShmControlHeader *header,
+shm_schedule_get_chunk (const ShmControl *control,
                         ShmSchedule schedule,
                         guint64 chunk_size,
                         guint64 left,
                         guint64 grain)
 {
-  guint64 share = left / header->n_workers / 2 + 1;
+  const ShmControlHeader *header = control->header;
+  guint64 share = left / control->n_workers / 2 + 1;
   guint64 chunk;
 
   if (schedule == SHM_SCHEDULE_GUIDED)
@@ -228,10 +238,10 @@ shm_schedule_claim_next (ShmControl *control, guint rank, guint64 grain)
 
       if (begin >= limit)
         return FALSE;
-      end = begin + shm_schedule_get_chunk (header, header->schedule, header->chunk_size,
+      end = begin + shm_schedule_get_chunk (control, header->schedule, header->chunk_size,
                                             limit - begin, grain);
       if (last != 0 && last != rank + 1)
-        shm_store (&control->confirmed[(gsize) rank * header->n_workers + last - 1], begin);
+        shm_store (&control->confirmed[(gsize) rank * control->n_workers + last - 1], begin);
       shm_schedule_intend (line, begin, end);
       if (__atomic_compare_exchange_n (&header->next, &word, end << RANK_BITS | (rank + 1), FALSE,
                                        __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
@@ -284,7 +294,7 @@ shm_schedule_ask_for_more (ShmControl *control, gboolean urgent)
   guint64 next = shm_load (&header->next) >> RANK_BITS;
   guint64 limit = shm_load (&header->limit);
 
-  if (urgent || limit - next < header->max_chunk * header->n_workers * 2)
+  if (urgent || limit - next < header->max_chunk * control->n_workers * 2)
     shm_control_ask (control, urgent);
 }
 
@@ -344,8 +354,8 @@ shm_schedule_was_claimed (ShmControl *control, guint rank)
     return line->position > line->begin;
   if (shm_load (&header->next) == (line->end << RANK_BITS | (rank + 1)))
     return TRUE;
-  for (by = 0; by < header->n_workers; by++)
-    if (shm_load (&control->confirmed[(gsize) by * header->n_workers + rank]) >= line->end)
+  for (by = 0; by < control->n_workers; by++)
+    if (shm_load (&control->confirmed[(gsize) by * control->n_workers + rank]) >= line->end)
       return TRUE;
   return FALSE;
 }
@@ -369,7 +379,7 @@ shm_schedule_resolve (ShmControl *control, guint rank, guint64 handed_over, ShmR
   remains->begin = remains->end = 0;
   remains->item = SHM_NO_ITEM;
 
-  for (i = 0; i < shm_load (&control->header->orphans_used); i++)
+  for (i = 0; i < shm_schedule_count_slots (control); i++)
     {
       ShmOrphan *orphan = &control->orphans[i];
 
@@ -462,7 +472,7 @@ shm_schedule_look_for_floor (ShmControl *control, gint *who)
   guint i;
 
   *who = -1;
-  for (i = 0; i < header->n_workers; i++)
+  for (i = 0; i < control->n_workers; i++)
     {
       guint64 item = __atomic_load_n (&control->lines[i].floor, __ATOMIC_SEQ_CST);
 
@@ -473,7 +483,7 @@ shm_schedule_look_for_floor (ShmControl *control, gint *who)
         }
     }
   if (shm_load (&header->n_orphans))
-    for (i = 0; i < shm_load (&header->orphans_used); i++)
+    for (i = 0; i < shm_schedule_count_slots (control); i++)
       {
         ShmOrphan *orphan = &control->orphans[i];
 
@@ -651,13 +661,13 @@ shm_schedule_look_for_unfinished (ShmControl *control)
 
   if (header->schedule != SHM_SCHEDULE_STATIC)
     lowest = __atomic_load_n (&header->next, __ATOMIC_SEQ_CST) >> RANK_BITS;
-  for (i = 0; i < header->n_workers; i++)
+  for (i = 0; i < control->n_workers; i++)
     {
       guint64 of_line = shm_schedule_lowest_of_line (control, i);
 
       lowest = MIN (lowest, of_line);
     }
-  for (i = 0; shm_load (&header->n_orphans) && i < shm_load (&header->orphans_used); i++)
+  for (i = 0; shm_load (&header->n_orphans) && i < shm_schedule_count_slots (control); i++)
     if (shm_load (&control->orphans[i].owner) != 0)
       lowest = MIN (lowest, control->orphans[i].begin);
   return lowest;

@@ -504,6 +504,44 @@ test_true_reason (gconstpointer data)
     }
 }
 
+/* A worker that had put much beside its ring waited for ever, if the caller had read all of the ring when its time
+ * for that was up, and was awake when the worker asked. */
+static GVariant *
+map_megabyte (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  gsize size = 1 << 20;
+
+  gpointer bytes = g_malloc0 (size);
+
+  return g_variant_new_from_data (G_VARIANT_TYPE_BYTESTRING, bytes, size, TRUE, g_free, bytes);
+}
+
+static gboolean
+take_slowly (ShmJob *job, guint64 index, GVariant *result, gpointer user_data, GError **error)
+{
+  guint *n_taken = user_data;
+
+  ++*n_taken;
+  g_usleep (1500);
+  return TRUE;
+}
+
+static void
+test_slow_consumer (void)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (2, SHM_BACKEND_TYPE_PROCESS);
+  g_autoptr (ShmJob) job = shm_job_new (pool, test_scale (600));
+  g_autoptr (GError) error = NULL;
+  guint n_taken = 0;
+
+  shm_job_set_map_func (job, map_megabyte, NULL, NULL);
+  shm_job_set_output (job, SHM_OUTPUT_STREAM);
+  shm_job_set_result_func (job, take_slowly, &n_taken, NULL);
+  shm_job_run (job, NULL, &error);
+  g_assert_no_error (error);
+  g_assert_cmpuint (n_taken, ==, test_scale (600));
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -531,5 +569,6 @@ main (int argc, char *argv[])
   test_add_data ("/regressions/thread/true-reason", GUINT_TO_POINTER (SHM_BACKEND_TYPE_THREAD),
                  test_true_reason);
 
+  test_add ("/regressions/slow-consumer", test_slow_consumer);
   return g_test_run ();
 }

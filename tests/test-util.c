@@ -189,6 +189,28 @@ test_add_for_backends (const char *prefix, const char *name, GTestDataFunc func)
     }
 }
 
+void
+test_run_job (ShmJob *job)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean ok = shm_job_run (job, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_true (ok);
+}
+
+/* The memory of this process, in bytes. */
+guint64
+test_get_resident (void)
+{
+  g_autofree char *statm = NULL;
+  g_auto (GStrv) parts = NULL;
+
+  g_assert_true (g_file_get_contents ("/proc/self/statm", &statm, NULL, NULL));
+  parts = g_strsplit (statm, " ", 3);
+  return g_ascii_strtoull (parts[1], NULL, 10) * sysconf (_SC_PAGESIZE);
+}
+
 ShmArray *
 test_new_array (ShmDtype dtype, gsize n_dims, const gsize *shape)
 {

@@ -39,6 +39,10 @@ const char *test_backend_name (ShmBackendType backend);
 /* Adds a test for each backend, which is its data. */
 void test_add_for_backends (const char *prefix, const char *name, GTestDataFunc func);
 
+/* Runs a job that must end well. */
+void test_run_job (ShmJob *job);
+
 guint test_count_fds (void);
+guint64 test_get_resident (void);
 ShmArray *test_new_array (ShmDtype dtype, gsize n_dims, const gsize *shape);
 ShmArray *test_new_range (gsize n_dims, const gsize *shape);

@@ -316,6 +316,91 @@ test_orphans_are_bounded (void)
   g_assert_cmpuint (control->lines[0].begin, ==, 1);
 }
 
+/* One that is about to lose its race shows what others have done meanwhile, and takes nothing back. */
+static void
+test_unfinished_never_falls (void)
+{
+  g_autoptr (ShmControl) control = new_control (2, 100, SHM_SCHEDULE_DYNAMIC, 10);
+  ShmLine *line = &control->lines[0];
+  ShmLine *late = &control->lines[1];
+
+  g_assert_true (shm_schedule_claim (control, 0, 1));
+  g_assert_cmpuint (shm_schedule_get_lowest_unfinished (control), ==, 0);
+  line->done = line->end;
+  g_assert_true (shm_schedule_claim (control, 0, 1));
+  g_assert_cmpuint (shm_schedule_get_lowest_unfinished (control), ==, 10);
+  late->state = SHM_LINE_CLAIMING;
+  late->begin = 0;
+  late->end = 10;
+  g_assert_cmpuint (shm_schedule_get_lowest_unfinished (control), ==, 10);
+}
+
+#define N_UNFINISHED 200000
+
+typedef struct
+{
+  ShmControl *control;
+  guint8 *is_done;
+  gint n_running;
+} Unfinished;
+
+typedef struct
+{
+  Unfinished *all;
+  guint rank;
+} UnfinishedRank;
+
+static gpointer
+finish_items (gpointer data)
+{
+  UnfinishedRank *own = data;
+  ShmLine *line = &own->all->control->lines[own->rank];
+
+  while (shm_schedule_claim (own->all->control, own->rank, 2))
+    while (line->done < line->end)
+      {
+        __atomic_store_n (&own->all->is_done[line->done], 1, __ATOMIC_RELEASE);
+        shm_store (&line->done, line->done + 1);
+      }
+  g_atomic_int_dec_and_test (&own->all->n_running);
+  return NULL;
+}
+
+/* Whatever is looked at while workers claim and finish: what is said to be done is. */
+static void
+test_unfinished_concurrent (void)
+{
+  guint s, i;
+
+  for (s = 0; s < G_N_ELEMENTS (schedules); s++)
+    {
+      guint64 n = test_scale (N_UNFINISHED);
+      g_autoptr (ShmControl) control = new_control (4, n, schedules[s], 3);
+      g_autofree guint8 *is_done = g_new0 (guint8, n);
+      Unfinished all = { control, is_done, 4 };
+      UnfinishedRank ranks[4];
+      GThread *threads[4];
+      guint64 lowest = 0;
+
+      for (i = 0; i < 4; i++)
+        {
+          ranks[i] = (UnfinishedRank){ &all, i };
+          threads[i] = g_thread_new (NULL, finish_items, &ranks[i]);
+        }
+      while (g_atomic_int_get (&all.n_running) > 0)
+        {
+          guint64 unfinished = shm_schedule_get_lowest_unfinished (control);
+
+          unfinished = MIN (unfinished, n);
+          g_assert_cmpuint (unfinished, >=, lowest);
+          for (; lowest < unfinished; lowest++)
+            g_assert_cmpuint (__atomic_load_n (&is_done[lowest], __ATOMIC_ACQUIRE), ==, 1);
+        }
+      for (i = 0; i < 4; i++)
+        g_thread_join (threads[i]);
+    }
+}
+
 static void
 test_adapt (void)
 {
@@ -342,6 +427,8 @@ main (int argc, char *argv[])
   test_add ("/schedule/killed-anywhere", test_killed_anywhere);
   test_add ("/schedule/result-counts-as-done", test_result_counts_as_done);
   test_add ("/schedule/orphans-are-bounded", test_orphans_are_bounded);
+  test_add ("/schedule/unfinished-never-falls", test_unfinished_never_falls);
+  test_add ("/schedule/unfinished-concurrent", test_unfinished_concurrent);
   test_add ("/schedule/adapt", test_adapt);
 
   return g_test_run ();

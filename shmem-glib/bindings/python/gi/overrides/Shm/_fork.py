@@ -5,8 +5,9 @@
 
 A stream of Python's has a lock, which no child can open if another thread of the caller held it
 when it was forked. So standard output and error are new in the child, and nobody is in the middle
-of a log message at the moment of the fork. What had been printed before is written before, so that
-no child writes it a second time.
+of a log message at the moment of the fork. The same goes for the locks of modules that another
+thread imports. What had been printed before is written before, so that no child writes it a second
+time.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import threading
 from typing import Any, Iterator
 
 LOG_TIME = 1.0  # seconds to wait for the end of another thread's log message
@@ -75,6 +77,19 @@ def _renew_streams(handlers: list) -> None:
                 handler.stream = new
 
 
+def _forget_imports() -> None:
+    """What another thread was importing is for the child to import anew: nobody finishes it."""
+    locks = getattr(sys.modules.get('_frozen_importlib'), '_module_locks', {})
+    for name, reference in list(locks.items()):
+        lock = reference()
+        if getattr(lock, 'owner', None) == threading.get_ident():
+            continue
+        locks.pop(name, None)
+        spec = getattr(sys.modules.get(name), '__spec__', None)
+        if getattr(spec, '_initializing', False):
+            del sys.modules[name]
+
+
 def _fork() -> int:
     global _worker
     caller = os.getpid()
@@ -91,6 +106,7 @@ def _fork() -> int:
             handler.release()
     if pid == 0:
         _worker = os.getpid()
+        _forget_imports()
         _renew_streams(handlers)
     return pid
 

@@ -34,6 +34,9 @@ from ._wait import Waiter
 
 Shm = get_introspection_module('Shm')
 
+# Without a frame of Python's, which an exception of a serial map would hold, and with it the context.
+_iterate = get_introspection_module('GLib').MainContext.iteration
+
 OPTIONS = ('retries', 'timeout', 'on_error', 'progress', 'seed', 'chunksize', 'window')
 
 _MARK = new_bytes(b'-')
@@ -317,6 +320,8 @@ class Run:
         return self._guard(self._take_results, job, index, variant) or False
 
     def _feed_next(self, index: int) -> GLib.Variant | None:
+        if self._cancellable.is_cancelled():
+            return None
         item = self._waiter.call(next, self._iterator, _MARK)
         if item is _MARK:
             return None
@@ -381,7 +386,7 @@ class Run:
         try:
             job.run_finish(result)
         except GLib.Error as error:
-            self._error = error
+            self._error = error.with_traceback(None)  # that would hold the result, and so the context
         self._done = True
 
     def _start(self, in_order: bool) -> None:
@@ -408,7 +413,7 @@ class Run:
 
     def _wait(self) -> None:
         self._thread = threading.get_ident()
-        self._context.iteration(True)
+        _iterate(self._context, True)
 
     def _finish(self) -> None:
         """Waits for the end, which comes soon: all is done, or the job was cancelled."""

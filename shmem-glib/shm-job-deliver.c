@@ -273,7 +273,7 @@ shm_job_feed (ShmJob *self, guint64 limit)
   if (self->error != NULL)
     return FALSE;
   shm_control_set_limit (control, input->n_fed, self->feed_ended);
-  shm_job_set_n_items (self, input->n_fed);
+  self->n_items = input->n_fed;
   return !self->feed_ended && input->n_fed < limit;
 }
 

@@ -239,6 +239,9 @@ shm_job_set_model (ShmJob *self, GListModel *model)
 void
 shm_job_set_feed_func (ShmJob *self, ShmFeedFunc func, gpointer user_data, GDestroyNotify destroy)
 {
+  g_return_if_fail (SHM_IS_JOB (self));
+  g_return_if_fail (self->state == SHM_JOB_NEW);
+
   shm_job_set_other (self, &self->feed, G_CALLBACK (func), user_data, destroy);
   shm_input_clear (&self->input);
   self->input.kind = SHM_INPUT_FEED;

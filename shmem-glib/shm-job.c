@@ -432,6 +432,8 @@ shm_job_notify_progress (ShmJob *self)
   GObject *object = G_OBJECT (self);
 
   g_object_freeze_notify (object);
+  if (self->input.kind == SHM_INPUT_FEED)
+    g_object_notify_by_pspec (object, properties[PROP_N_ITEMS]);
   g_object_notify_by_pspec (object, properties[PROP_N_DONE]);
   g_object_notify_by_pspec (object, properties[PROP_FRACTION]);
   g_object_notify_by_pspec (object, properties[PROP_RATE]);

@@ -106,8 +106,8 @@ class MapReduce(Shm.MapReduce):
         What can be indexed is read by the workers themselves; the items of other iterables travel
         to them, as they are needed. `star` spreads an item into the arguments of func. `reduce` is
         called in the caller for each result as it arrives, with a tuple spread into its arguments,
-        and what it returns takes the place of the result. Fewer items than `minlength` are worked on
-        serially.
+        and what it returns takes the place of the result. Fewer items than `minlength` are
+        worked on serially.
 
         Options: `retries`, how often an item is tried again whose worker died; `timeout`, the
         seconds that an item may take; `on_error='collect'`, which puts a WorkerException into the

@@ -34,7 +34,8 @@ from ._wait import Waiter
 
 Shm = get_introspection_module('Shm')
 
-# Without a frame of Python's, which an exception of a serial map would hold, and with it the context.
+# Without a frame of Python's, which an exception of a serial map would hold, and with it the
+# context.
 _iterate = get_introspection_module('GLib').MainContext.iteration
 
 OPTIONS = ('retries', 'timeout', 'on_error', 'progress', 'seed', 'chunksize', 'window')
@@ -134,7 +135,7 @@ class Run:
         _check_count('minlength', minlength)
         _check_options(options)
         if options.get('seed') is not None and pool.get_backend() == Shm.BackendType.THREAD:
-            raise ValueError('threads share their random numbers, and so have no seed for each item')
+            raise ValueError('threads share their random numbers: there is no seed for each item')
         self._pool = pool
         self._func = func
         self._reduce = reduce
@@ -386,7 +387,7 @@ class Run:
         try:
             job.run_finish(result)
         except GLib.Error as error:
-            self._error = error.with_traceback(None)  # that would hold the result, and so the context
+            self._error = error.with_traceback(None)  # which would hold the result, and its context
         self._done = True
 
     def _start(self, in_order: bool) -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Iterable
 
+import gi
 from gi.module import get_introspection_module
 
 from ._array import Array
@@ -23,6 +24,7 @@ from ._fork import fork
 from ._pool import MapReduce, MapReduceByThread, ProcessBackend, ThreadBackend
 
 Shm = get_introspection_module('Shm')
+gi.require_version('Shm', Shm._version)  # so that nobody else has to
 
 __all__ = [
     'Array', 'Executor', 'LostExceptionType', 'MapReduce', 'MapReduceByThread', 'ProcessBackend',

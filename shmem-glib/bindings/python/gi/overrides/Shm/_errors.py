@@ -9,6 +9,7 @@ tell what happened.
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
 import traceback as tracebacks
@@ -17,6 +18,8 @@ from gi.module import get_introspection_module
 from gi.repository import GLib
 
 Shm = get_introspection_module('Shm')
+
+PACKAGE = os.path.dirname(__file__) + os.sep
 
 MAX_TRACEBACK = 65536  # characters that travel
 
@@ -51,6 +54,10 @@ class WorkerException(Exception):
         text = f'{place}{name}: {self.reason}'
         return f'{text}\n\nIn the worker:\n{self.traceback}' if self.traceback else text
 
+    def __repr__(self) -> str:
+        place = '' if self.index is None else f', index={self.index}, rank={self.rank}'
+        return f'WorkerException({self.reason!r}{place})'
+
     def __reduce__(self) -> tuple:
         return (type(self), (self.reason, self.traceback, self.index, self.rank, self.pid))
 
@@ -76,7 +83,10 @@ def describe(exception: BaseException) -> str:
 def format_traceback(exception: BaseException) -> str:
     """The traceback as text, without its middle if it is very long."""
     try:
-        text = ''.join(tracebacks.format_exception(exception))
+        trace = exception.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename.startswith(PACKAGE):
+            trace = trace.tb_next  # what is ours tells nobody anything
+        text = ''.join(tracebacks.format_exception(type(exception), exception, trace))
     except BaseException:
         text = describe(exception) + '\n'
     text = _clean(text)

@@ -17,6 +17,8 @@ Shm = get_introspection_module('Shm')
 ProcessBackend = Shm.BackendType.PROCESS
 ThreadBackend = Shm.BackendType.THREAD
 
+MAX_WORKERS = 4096
+
 
 class _Section:
     """A context manager for a section of a pool."""
@@ -64,8 +66,8 @@ class MapReduce(Shm.MapReduce):
                 raise TypeError(f'{backend!r} is no backend; the number of workers is np=')
             properties['backend'] = backend
         if np is not None:
-            if np != int(np) or np < 0:
-                raise ValueError(f'np is the number of workers, or 0 or None, and not {np!r}')
+            if np != int(np) or not 0 <= np <= MAX_WORKERS:
+                raise ValueError(f'np is the number of workers, up to {MAX_WORKERS}, or None, and not {np!r}')
             properties['n_workers'] = int(np)
             if np == 0:
                 properties['backend'] = Shm.BackendType.SERIAL

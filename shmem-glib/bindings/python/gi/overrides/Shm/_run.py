@@ -40,6 +40,9 @@ _iterate = get_introspection_module('GLib').MainContext.iteration
 
 OPTIONS = ('retries', 'timeout', 'on_error', 'progress', 'seed', 'chunksize', 'window')
 
+LIMITS = ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS', 'BLIS_NUM_THREADS',
+          'NUMEXPR_NUM_THREADS', 'VECLIB_MAXIMUM_THREADS')
+
 _MARK = new_bytes(b'-')
 
 
@@ -155,6 +158,7 @@ class Run:
         self._results: list = []
         self._ready: collections.deque = collections.deque()
         self._streams = False
+        self._left = False  # before the end, by who goes through the results
         self._thread: int | None = None  # that waits
         self._worker: int | None = None  # the process that has prepared itself
         self._items = None
@@ -173,6 +177,9 @@ class Run:
     def _prepare(self, pool: Any) -> None:
         """Once in each worker process."""
         self._worker = os.getpid()
+        for name in LIMITS if self._worker != self._pid else ():
+            # The library has set it; os.environ is a copy that was made before.
+            os.environ[name] = GLib.getenv(name) or ''
         self._packer = _transport.Packer(pool)
         if self._worker != self._pid and self._options.get('seed') is None:
             generators = sys.modules.get('numpy.random')
@@ -321,7 +328,7 @@ class Run:
         return self._guard(self._take_results, job, index, variant) or False
 
     def _feed_next(self, index: int) -> GLib.Variant | None:
-        if self._cancellable.is_cancelled():
+        if self._left:
             return None
         item = self._waiter.call(next, self._iterator, _MARK)
         if item is _MARK:
@@ -487,6 +494,7 @@ class Run:
             # A child that has inherited the iterator and drops it has nothing to end.
             if os.getpid() == self._pid:
                 if not self._done:
+                    self._left = True
                     self._cancellable.cancel()
                 self._finish()
         self._raise()

@@ -329,12 +329,17 @@ shm_number_to_variant (const ShmNumber *number, ShmDtype dtype)
     }
 }
 
-/* Finds the bytes of an item with @value: in @buffer, or, for a record, in @value itself. */
+/* Finds the bytes of an item with @value, which is to be written: in @buffer, or, for a record, in
+ * @value itself.
+ */
 const guint8 *
 shm_array_encode_item (ShmArray *self, GVariant *value, ShmItemBuffer *buffer, GError **error)
 {
   ShmNumber number;
   gsize n_bytes;
+
+  if (!shm_array_check_writable (self, error))
+    return NULL;
 
   if (self->dtype == SHM_DTYPE_RECORD && g_variant_is_of_type (value, G_VARIANT_TYPE_BYTESTRING))
     {
@@ -413,7 +418,8 @@ shm_array_set_number (
   guint8 *item = shm_array_locate_number (self, index, n_index, TRUE, error);
   ShmItemBuffer buffer;
 
-  if (item == NULL || !shm_number_store (number, self->dtype, buffer.bytes, error))
+  if (item == NULL || !shm_array_check_writable (self, error) ||
+      !shm_number_store (number, self->dtype, buffer.bytes, error))
     return FALSE;
 
   memcpy (item, buffer.bytes, self->item_size);
@@ -467,7 +473,8 @@ shm_array_get_double (ShmArray *self, const gsize *index, gsize n_index, GError 
  * in a complex item, the imaginary part becomes 0.
  *
  * An index that is not in the array is a %SHM_ERROR_OUT_OF_BOUNDS; records, and a @value that does
- * not fit the item type, such as 2.5 for an integer, are %SHM_ERROR_INVALID_ARGUMENT.
+ * not fit the item type, such as 2.5 for an integer, are %SHM_ERROR_INVALID_ARGUMENT; an array that may
+ * only be read gives %SHM_ERROR_READ_ONLY.
  *
  * Returns: %TRUE, or %FALSE with @error set, and nothing written
  *
@@ -540,7 +547,8 @@ shm_array_get_int64 (ShmArray *self, const gsize *index, gsize n_index, GError *
  * item can hold; in a complex item, the imaginary part becomes 0.
  *
  * An index that is not in the array is a %SHM_ERROR_OUT_OF_BOUNDS; records, and a @value that is
- * out of the item type's range, are %SHM_ERROR_INVALID_ARGUMENT.
+ * out of the item type's range, are %SHM_ERROR_INVALID_ARGUMENT; an array that may
+ * only be read gives %SHM_ERROR_READ_ONLY.
  *
  * Returns: %TRUE, or %FALSE with @error set, and nothing written
  *
@@ -635,7 +643,8 @@ shm_array_get_value (ShmArray *self, const gsize *index, gsize n_index, GError *
  *
  * An index that is not in the array is a %SHM_ERROR_OUT_OF_BOUNDS; a @value that is of another
  * type, or does not fit, such as 300 for an unsigned byte, 2.5 for an integer, or a complex number
- * with an imaginary part for a real one, is a %SHM_ERROR_INVALID_ARGUMENT.
+ * with an imaginary part for a real one, is a %SHM_ERROR_INVALID_ARGUMENT; an array that may
+ * only be read gives %SHM_ERROR_READ_ONLY.
  *
  * Returns: %TRUE, or %FALSE with @error set, and nothing written
  *

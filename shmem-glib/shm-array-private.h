@@ -50,10 +50,25 @@ typedef struct
   gssize strides[SHM_ARRAY_MAX_DIMS];
 } ShmArrayRuns;
 
+/* An array is made in two steps where its memory depends on its size: laid out in C order, with no
+ * memory; then put on a mapping of which it takes a reference, where its first item is @offset bytes
+ * from the beginning, with other strides if @strides is not NULL. What leaves the mapping is an
+ * error, so all of it may come from a stranger.
+ */
+ShmArray *shm_array_new_laid_out (
+    ShmDtype dtype, gsize item_size, const gsize *shape, gsize n_dims, GError **error);
+gboolean shm_array_attach (
+    ShmArray *self, ShmMapping *mapping, guint64 offset, const gssize *strides, GError **error);
+
+gboolean shm_array_check_writable (ShmArray *self, GError **error);
+
 ShmArray *shm_array_new_for_mapping (ShmMapping *mapping, ShmDtype dtype, gsize n_elements);
 
 void shm_array_runs_init (ShmArrayRuns *runs, ShmArray *array);
 gboolean shm_array_runs_next (ShmArrayRuns *runs);
+
+/* Copies the items side by side, in C order. */
+void shm_array_copy_items (ShmArray *source, guint8 *target);
 
 /* Room for an item of any type but a record. */
 typedef union

@@ -152,6 +152,19 @@ copy_run (guint8 *target, const ShmArrayRuns *runs, gsize item_size)
     }
 }
 
+void
+shm_array_copy_items (ShmArray *source, guint8 *target)
+{
+  ShmArrayRuns runs;
+
+  shm_array_runs_init (&runs, source);
+  while (shm_array_runs_next (&runs))
+    {
+      copy_run (target, &runs, source->item_size);
+      target += runs.n_items * source->item_size;
+    }
+}
+
 /**
  * shm_array_new_copy: (constructor)
  * @source: an array or a view
@@ -168,22 +181,12 @@ ShmArray *
 shm_array_new_copy (ShmArray *source, GError **error)
 {
   ShmArray *self;
-  ShmArrayRuns runs;
-  guint8 *target;
 
   g_return_val_if_fail (SHM_IS_ARRAY (source), NULL);
 
   self = shm_array_new_like (source, error);
-  if (self == NULL)
-    return NULL;
-
-  target = self->data;
-  shm_array_runs_init (&runs, source);
-  while (shm_array_runs_next (&runs))
-    {
-      copy_run (target, &runs, self->item_size);
-      target += runs.n_items * self->item_size;
-    }
+  if (self != NULL)
+    shm_array_copy_items (source, self->data);
   return self;
 }
 
@@ -243,7 +246,8 @@ fill_run (const ShmArrayRuns *runs, const guint8 *item, gsize item_size)
  *
  * Sets all items to @value. If @value does not fit, nothing is written.
  *
- * Returns: %TRUE, or %FALSE with @error set to %SHM_ERROR_INVALID_ARGUMENT
+ * Returns: %TRUE, or %FALSE with @error set to %SHM_ERROR_INVALID_ARGUMENT, or to
+ *   %SHM_ERROR_READ_ONLY if the array may only be read
  *
  * Since: 1.0
  */

@@ -305,17 +305,29 @@ shm_array_new_full (ShmDtype dtype,
   g_return_val_if_fail (shape != NULL || n_dims == 0, NULL);
   g_return_val_if_fail (error == NULL || *error == NULL, NULL);
 
-  if (!shm_array_check_item_size (dtype, &item_size, error))
-    return NULL;
-
-  self = g_object_new (SHM_TYPE_ARRAY, NULL);
-  if (!shm_array_set_layout (self, dtype, item_size, shape, n_dims, error))
+  self = shm_array_new_laid_out (dtype, item_size, shape, n_dims, error);
+  if (self == NULL)
     return NULL;
 
   self->mapping = shm_mapping_new_anonymous (shm_array_get_n_bytes (self), flags, error);
   if (self->mapping == NULL)
     return NULL;
   self->data = shm_mapping_get_address (self->mapping);
+  return g_steal_pointer (&self);
+}
+
+ShmArray *
+shm_array_new_laid_out (
+    ShmDtype dtype, gsize item_size, const gsize *shape, gsize n_dims, GError **error)
+{
+  g_autoptr (ShmArray) self = NULL;
+
+  if (!shm_array_check_item_size (dtype, &item_size, error))
+    return NULL;
+
+  self = g_object_new (SHM_TYPE_ARRAY, NULL);
+  if (!shm_array_set_layout (self, dtype, item_size, shape, n_dims, error))
+    return NULL;
   return g_steal_pointer (&self);
 }
 
@@ -630,7 +642,8 @@ shm_array_is_contiguous (ShmArray *self)
  *
  * Gets the address of the first item, that with index 0 on every axis. The others lie at the
  * distances that shm_array_get_strides() gives. The address is good as long as @self or another
- * view of the memory lives, and is the same in forked processes.
+ * view of the memory lives, and is the same in forked processes. If shm_array_is_read_only(), a write
+ * to it ends the process.
  *
  * Returns: (transfer none): the address, aligned for the item type
  *

@@ -81,6 +81,8 @@ gsize shm_array_get_n_bytes (ShmArray *self);
 SHM_AVAILABLE_IN_1_0
 gboolean shm_array_is_contiguous (ShmArray *self);
 SHM_AVAILABLE_IN_1_0
+gboolean shm_array_is_read_only (ShmArray *self);
+SHM_AVAILABLE_IN_1_0
 gpointer shm_array_get_data (ShmArray *self);
 SHM_AVAILABLE_IN_1_0
 guint64 shm_array_get_address (ShmArray *self);

@@ -40,6 +40,7 @@ G_BEGIN_DECLS
  * @SHM_ERROR_BAD_RESULT: a result could not be sent, or what arrived was not a result
  * @SHM_ERROR_WRONG_STATE: the call is not possible now: a section entered twice, a job run twice
  * @SHM_ERROR_NOT_SUPPORTED: this machine cannot do it
+ * @SHM_ERROR_READ_ONLY: the memory of an array may only be read
  *
  * The codes of %SHM_ERROR.
  *
@@ -58,7 +59,8 @@ typedef enum
   SHM_ERROR_WORKER_OOM,
   SHM_ERROR_BAD_RESULT,
   SHM_ERROR_WRONG_STATE,
-  SHM_ERROR_NOT_SUPPORTED
+  SHM_ERROR_NOT_SUPPORTED,
+  SHM_ERROR_READ_ONLY
 } ShmError;
 
 SHM_AVAILABLE_IN_1_0

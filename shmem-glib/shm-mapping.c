@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <gio/gio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -32,6 +33,7 @@ struct _ShmMapping
   gsize size;
   gsize mapped_size;
   int fd;
+  gboolean is_read_only;
   void (*release) (gpointer data, gsize mapped_size);
   gpointer release_data;
 };
@@ -212,7 +214,7 @@ shm_mapping_set_error (GError **error, int error_number, gsize size)
       code = SHM_ERROR_NO_MEMORY;
       error_number = ENOMEM;
     }
-  else if (error_number == ENOSYS)
+  else if (error_number == ENOSYS || error_number == ENODEV)
     code = SHM_ERROR_NOT_SUPPORTED;
 
   g_set_error (error, SHM_ERROR, code, _ ("Cannot get %s of shared memory: %s"), text,
@@ -233,13 +235,14 @@ shm_mapping_alloc (gsize size)
   return self;
 }
 
-/* Maps the memory of self->fd, or anonymous memory if there is none. */
+/* Maps the memory of a descriptor, or anonymous memory if it is -1. */
 static gboolean
-shm_mapping_map (ShmMapping *self, ShmArrayFlags flags)
+shm_mapping_map (ShmMapping *self, int fd, guint64 offset, ShmArrayFlags flags)
 {
-  int map_flags = self->fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
+  int map_flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
+  int protection = self->is_read_only ? PROT_READ : PROT_READ | PROT_WRITE;
 
-  self->address = mmap (NULL, self->mapped_size, PROT_READ | PROT_WRITE, map_flags, self->fd, 0);
+  self->address = mmap (NULL, self->mapped_size, protection, map_flags, fd, (off_t) offset);
   if (self->address == MAP_FAILED)
     {
       /* The size is all that can be invalid here. */
@@ -253,16 +256,17 @@ shm_mapping_map (ShmMapping *self, ShmArrayFlags flags)
   return TRUE;
 }
 
-static gboolean
-shm_mapping_commit_fd (ShmMapping *self)
+/* Gives a file its first @size bytes; FALSE with errno set if there is no room. */
+gboolean
+shm_mapping_allocate_fd (int fd, guint64 size)
 {
-  for (gsize offset = 0; offset < self->mapped_size; offset += COMMIT_STEP)
+  for (guint64 offset = 0; offset < size; offset += COMMIT_STEP)
     {
-      gsize length = MIN (COMMIT_STEP, self->mapped_size - offset);
+      guint64 length = MIN (COMMIT_STEP, size - offset);
       int result;
 
       do
-        result = fallocate (self->fd, 0, (off_t) offset, (off_t) length);
+        result = fallocate (fd, 0, (off_t) offset, (off_t) length);
       while (result < 0 && errno == EINTR);
       if (result < 0)
         return FALSE;
@@ -305,8 +309,9 @@ shm_mapping_new_memfd (gsize size, ShmArrayFlags flags, GError **error)
   g_autoptr (ShmMapping) self = shm_mapping_alloc (size);
 
   if (!shm_mapping_open_memfd (self) ||
-      ((flags & SHM_ARRAY_FLAGS_RESERVE) != 0 && !shm_mapping_commit_fd (self)) ||
-      !shm_mapping_map (self, flags))
+      ((flags & SHM_ARRAY_FLAGS_RESERVE) != 0 &&
+       !shm_mapping_allocate_fd (self->fd, self->mapped_size)) ||
+      !shm_mapping_map (self, self->fd, 0, flags))
     {
       shm_mapping_set_error (error, errno, size);
       return NULL;
@@ -343,7 +348,7 @@ shm_mapping_new_anonymous (gsize size, ShmArrayFlags flags, GError **error)
     return shm_mapping_new_memfd (size, flags, error);
 
   self = shm_mapping_alloc (size);
-  if (!shm_mapping_map (self, flags))
+  if (!shm_mapping_map (self, -1, 0, flags))
     {
       shm_mapping_set_error (error, errno, size);
       return NULL;
@@ -354,6 +359,22 @@ shm_mapping_new_anonymous (gsize size, ShmArrayFlags flags, GError **error)
       if (errno == EINVAL)
         return shm_mapping_new_memfd (size, flags, error);
 
+      shm_mapping_set_error (error, errno, size);
+      return NULL;
+    }
+  return g_steal_pointer (&self);
+}
+
+ShmMapping *
+shm_mapping_new_for_fd (
+    int fd, guint64 offset, gsize size, gboolean is_read_only, gboolean keep_fd, GError **error)
+{
+  g_autoptr (ShmMapping) self = shm_mapping_alloc (size);
+
+  self->is_read_only = is_read_only;
+  if ((keep_fd && (self->fd = fcntl (fd, F_DUPFD_CLOEXEC, 3)) < 0) ||
+      !shm_mapping_map (self, fd, offset, SHM_ARRAY_FLAGS_NONE))
+    {
       shm_mapping_set_error (error, errno, size);
       return NULL;
     }
@@ -420,4 +441,25 @@ int
 shm_mapping_get_fd (ShmMapping *self)
 {
   return self->fd;
+}
+
+gboolean
+shm_mapping_is_read_only (ShmMapping *self)
+{
+  return self->is_read_only;
+}
+
+/* Waits until what was written is on the disk, if a file is behind the memory. */
+gboolean
+shm_mapping_sync (ShmMapping *self, GError **error)
+{
+  int saved_errno;
+
+  if (msync (self->address, self->mapped_size, MS_SYNC) == 0)
+    return TRUE;
+
+  saved_errno = errno;
+  g_set_error (error, G_IO_ERROR, g_io_error_from_errno (saved_errno),
+               _ ("Cannot write shared memory to its file: %s"), g_strerror (saved_errno));
+  return FALSE;
 }

@@ -101,11 +101,12 @@ class Array(Shm.Array):
         """What numpy and others need to use the memory in place."""
         return {'version': 3, 'typestr': self.dtype, 'shape': self.shape,
                 'strides': None if self.is_contiguous() else self.strides,
-                'data': (self.get_address(), False)}
+                'data': (self.get_address(), self.is_read_only())}
 
     def memoryview(self) -> memoryview:
-        """Makes a writable memoryview of the array, which keeps the memory.
+        """Makes a memoryview of the array, which keeps the memory.
 
+        It can be written to, unless the array may only be read.
         It has the array's shape, and the format of its items. Complex numbers appear as pairs, and
         records as rows of bytes, on one more axis. A view with gaps is a ValueError.
         """
@@ -119,7 +120,8 @@ class Array(Shm.Array):
         # The memoryview keeps the buffer, and so the array.
         buffer.base = self
         if self.get_n_elements() > 0:
-            return memoryview(buffer).cast('B').cast(c_type._type_, shape)
+            view = memoryview(buffer).cast('B').cast(c_type._type_, shape)
+            return view.toreadonly() if self.is_read_only() else view
         # memoryview.cast() knows no axes of length zero.
         for length in reversed(shape):
             c_type = c_type * length

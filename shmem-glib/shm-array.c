@@ -23,6 +23,10 @@
  * item; with an axis of length zero it has none. New arrays are filled with zeros and lie in C
  * order: the last index runs fastest.
  *
+ * An array can also be a file that is mapped, see shm_array_new_for_file() and
+ * shm_array_new_for_npy(). Where its memory may only be read, what would write to it fails with
+ * %SHM_ERROR_READ_ONLY.
+ *
  * shm_array_slice() and shm_array_index() give views: arrays of their own shape on the same memory.
  * Array and views each keep the memory until the last of them is gone. In a forked process they may
  * be dropped like everywhere else; that takes nothing from the other processes.

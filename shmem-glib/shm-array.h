@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include <glib-object.h>
+#include <gio/gio.h>
 #include <shmem-glib/shm-enums.h>
 #include <shmem-glib/shm-version.h>
 
@@ -61,6 +61,32 @@ ShmArray *shm_array_new_from_data (ShmDtype dtype,
 SHM_AVAILABLE_IN_1_0
 ShmArray *shm_array_new_from_bytes (
     ShmDtype dtype, const gsize *shape, gsize n_dims, GBytes *bytes, GError **error);
+
+/* files */
+
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new_for_file (GFile *file,
+                                  ShmFileMode mode,
+                                  ShmDtype dtype,
+                                  gsize item_size,
+                                  const gsize *shape,
+                                  gsize n_dims,
+                                  guint64 offset,
+                                  GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new_for_npy (GFile *file, ShmFileMode mode, GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_create_npy (GFile *file,
+                                ShmFileMode mode,
+                                ShmDtype dtype,
+                                gsize item_size,
+                                const gsize *shape,
+                                gsize n_dims,
+                                GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_save_npy (ShmArray *self, GFile *file, ShmFileMode mode, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_sync (ShmArray *self, GError **error);
 
 /* what it is */
 

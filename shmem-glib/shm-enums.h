@@ -79,6 +79,26 @@ typedef enum
 } ShmArrayFlags;
 
 /**
+ * ShmFileMode:
+ * @SHM_FILE_MODE_READ_ONLY: an existing file, which may only be read
+ * @SHM_FILE_MODE_READ_WRITE: an existing file, which is also written to
+ * @SHM_FILE_MODE_CREATE: a new file; that there is one of its name already is an error
+ * @SHM_FILE_MODE_REPLACE: a new file, which takes the place of one of its name; those who have
+ *   mapped or opened the old one keep it
+ *
+ * How the file of an array is opened.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  SHM_FILE_MODE_READ_ONLY,
+  SHM_FILE_MODE_READ_WRITE,
+  SHM_FILE_MODE_CREATE,
+  SHM_FILE_MODE_REPLACE
+} ShmFileMode;
+
+/**
  * ShmBackendType:
  * @SHM_BACKEND_TYPE_PROCESS: forked processes: the work function sees everything the caller had at
  * the start of the job, copy-on-write, and shares what lies in #ShmArray memory

@@ -24,7 +24,8 @@
  * order: the last index runs fastest.
  *
  * An array can also be a file that is mapped, see shm_array_new_for_file() and
- * shm_array_new_for_npy(). Where its memory may only be read, what would write to it fails with
+ * shm_array_new_for_npy(), or be handed to a process that was not forked, see
+ * shm_array_to_message(). Where its memory may only be read, what would write to it fails with
  * %SHM_ERROR_READ_ONLY.
  *
  * shm_array_slice() and shm_array_index() give views: arrays of their own shape on the same memory.

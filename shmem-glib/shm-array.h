@@ -88,6 +88,36 @@ gboolean shm_array_save_npy (ShmArray *self, GFile *file, ShmFileMode mode, GErr
 SHM_AVAILABLE_IN_1_0
 gboolean shm_array_sync (ShmArray *self, GError **error);
 
+/* other processes */
+
+SHM_AVAILABLE_IN_1_0
+int shm_array_dup_fd (ShmArray *self, GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new_from_fd (int fd,
+                                 ShmDtype dtype,
+                                 gsize item_size,
+                                 const gsize *shape,
+                                 gsize n_dims,
+                                 guint64 offset,
+                                 GError **error);
+SHM_AVAILABLE_IN_1_0
+GVariant *shm_array_to_message (ShmArray *self, GUnixFDList *fd_list, GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new_from_message (GVariant *message, GUnixFDList *fd_list, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_seal_read_only (ShmArray *self, GError **error);
+
+/**
+ * SHM_ARRAY_MESSAGE_TYPE:
+ *
+ * The type of the variants of shm_array_to_message(), for the signatures of D-Bus methods: the item
+ * type, the shape, the strides and the offset in bytes, and the place of the descriptor in the list
+ * that comes with the message.
+ *
+ * Since: 1.0
+ */
+#define SHM_ARRAY_MESSAGE_TYPE "(sataxth)"
+
 /* what it is */
 
 SHM_AVAILABLE_IN_1_0

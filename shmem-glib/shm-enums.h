@@ -64,7 +64,8 @@ typedef enum
  * @SHM_ARRAY_FLAGS_HUGE_PAGES: advise the system to use huge pages; no promise, since many systems
  * do not allow them in shared memory
  * @SHM_ARRAY_FLAGS_SHAREABLE: keep the memory in a file descriptor that is sealed against shrinking
- * and growing, so that it can be handed to processes that this one did not fork
+ * and growing, so that shm_array_to_message() and shm_array_dup_fd() can hand it to processes that
+ * this one did not fork
  *
  * How the memory of an array is obtained.
  *

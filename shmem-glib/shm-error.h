@@ -41,6 +41,7 @@ G_BEGIN_DECLS
  * @SHM_ERROR_WRONG_STATE: the call is not possible now: a section entered twice, a job run twice
  * @SHM_ERROR_NOT_SUPPORTED: this machine cannot do it
  * @SHM_ERROR_READ_ONLY: the memory of an array may only be read
+ * @SHM_ERROR_UNTRUSTED: memory from another process is not sealed, so that it could vanish
  *
  * The codes of %SHM_ERROR.
  *
@@ -60,7 +61,8 @@ typedef enum
   SHM_ERROR_BAD_RESULT,
   SHM_ERROR_WRONG_STATE,
   SHM_ERROR_NOT_SUPPORTED,
-  SHM_ERROR_READ_ONLY
+  SHM_ERROR_READ_ONLY,
+  SHM_ERROR_UNTRUSTED
 } ShmError;
 
 SHM_AVAILABLE_IN_1_0

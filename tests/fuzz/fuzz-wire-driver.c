@@ -12,59 +12,12 @@
 
 #include <string.h>
 
+#include "fuzz-corpus.h"
 #include "fuzz-wire.h"
 
 #define N_MUTATIONS 200000
 #define SEED 20221217
 #define LONGEST_INPUT 8192
-
-typedef struct
-{
-  char *name;
-  guint8 *data;
-  gsize size;
-} Input;
-
-static void
-input_clear (gpointer data)
-{
-  Input *input = data;
-
-  g_free (input->name);
-  g_free (input->data);
-}
-
-static gint
-input_compare (gconstpointer a, gconstpointer b)
-{
-  return strcmp (((const Input *) a)->name, ((const Input *) b)->name);
-}
-
-/* In the order of their names, since folders have none. */
-static GArray *
-read_corpus (void)
-{
-  g_autofree char *folder = g_test_build_filename (G_TEST_DIST, "fuzz", "corpus-wire", NULL);
-  g_autoptr (GError) error = NULL;
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, &error);
-  g_autoptr (GArray) inputs = g_array_new (FALSE, FALSE, sizeof (Input));
-  const char *name;
-
-  g_assert_no_error (error);
-  g_array_set_clear_func (inputs, input_clear);
-  while ((name = g_dir_read_name (dir)) != NULL)
-    {
-      g_autofree char *path = g_build_filename (folder, name, NULL);
-      Input input = { g_strdup (name), NULL, 0 };
-
-      g_file_get_contents (path, (char **) &input.data, &input.size, &error);
-      g_assert_no_error (error);
-      g_array_append_val (inputs, input);
-    }
-  g_array_sort (inputs, input_compare);
-  g_assert_cmpuint (inputs->len, >, 0);
-  return g_steal_pointer (&inputs);
-}
 
 /* The name of a file made by generate-wire says what must come of it. */
 static void
@@ -85,12 +38,12 @@ check_counts (const char *name, const FuzzWireCounts *counts)
 static void
 test_corpus (void)
 {
-  g_autoptr (GArray) inputs = read_corpus ();
+  g_autoptr (GArray) inputs = fuzz_corpus_read ("corpus-wire");
   guint i;
 
   for (i = 0; i < inputs->len; i++)
     {
-      const Input *input = &g_array_index (inputs, Input, i);
+      const FuzzInput *input = &g_array_index (inputs, FuzzInput, i);
       FuzzWireCounts counts;
 
       g_test_message ("%s", input->name);
@@ -159,7 +112,7 @@ mutate_place (GRand *rand, GByteArray *bytes)
 
 /* Takes a part away, repeats it, or puts in one of another input. */
 static void
-mutate_length (GRand *rand, GByteArray *bytes, const Input *other)
+mutate_length (GRand *rand, GByteArray *bytes, const FuzzInput *other)
 {
   guint at = g_rand_int_range (rand, 0, bytes->len);
   guint length = g_rand_int_range (rand, 1, bytes->len - at + 1);
@@ -186,16 +139,16 @@ mutate_length (GRand *rand, GByteArray *bytes, const Input *other)
     }
 }
 
-static const Input *
+static const FuzzInput *
 pick_input (GRand *rand, const GArray *inputs)
 {
-  return &g_array_index (inputs, Input, g_rand_int_range (rand, 0, inputs->len));
+  return &g_array_index (inputs, FuzzInput, g_rand_int_range (rand, 0, inputs->len));
 }
 
 static void
 test_mutations (void)
 {
-  g_autoptr (GArray) inputs = read_corpus ();
+  g_autoptr (GArray) inputs = fuzz_corpus_read ("corpus-wire");
   g_autoptr (GByteArray) bytes = g_byte_array_new ();
   GRand *rand = g_rand_new_with_seed (SEED);
   guint64 n_frames = 0, n_damaged = 0;
@@ -203,7 +156,7 @@ test_mutations (void)
 
   for (round = 0; round < n_rounds; round++)
     {
-      const Input *input = pick_input (rand, inputs);
+      const FuzzInput *input = pick_input (rand, inputs);
       FuzzWireCounts counts;
       guint i;
 

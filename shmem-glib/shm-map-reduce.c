@@ -238,7 +238,7 @@ shm_map_reduce_class_init (ShmMapReduceClass *klass)
    * ShmMapReduce:chunk-size:
    *
    * The number of items that a worker claims together; 0 for automatic: with %SHM_SCHEDULE_DYNAMIC,
-   * as many as take about a fifth of a millisecond, and single ones from when an item first enters
+   * as many as take a few tenths of a millisecond, and single ones from when an item first enters
    * an ordered section; with %SHM_SCHEDULE_STATIC, one block for each worker; with
    * %SHM_SCHEDULE_GUIDED, at least one.
    *

@@ -27,7 +27,7 @@
 #include <string.h>
 
 #define RANK_BITS 16
-#define TARGET_NS 200000
+#define TARGET_NS 400000
 
 /* Where the block of a rank begins, if each has one; that of the rank behind the last one is the end. */
 guint64
@@ -337,7 +337,12 @@ shm_schedule_adapt (guint64 grain, gint64 elapsed_ns)
   if (elapsed_ns < TARGET_NS / 2)
     return MIN (grain * 2, G_GUINT64_CONSTANT (1) << 30);
   if (elapsed_ns > TARGET_NS * 2)
-    return MAX (1, (guint64) ((gdouble) grain * TARGET_NS / elapsed_ns));
+    {
+      guint64 fitting = (guint64) ((gdouble) grain * TARGET_NS / elapsed_ns);
+
+      /* Not all at once: it may have been the processor that was away. */
+      return MAX (MAX (1, grain / 4), fitting);
+    }
   return grain;
 }
 

@@ -340,8 +340,10 @@ shm_schedule_adapt (guint64 grain, gint64 elapsed_ns)
     {
       guint64 fitting = (guint64) ((gdouble) grain * TARGET_NS / elapsed_ns);
 
-      /* Not all at once: it may have been the processor that was away. */
-      return MAX (MAX (1, grain / 4), fitting);
+      /* Not all at once, unless it was very long: the processor may only have been away. */
+      if (elapsed_ns < TARGET_NS * 25)
+        fitting = MAX (fitting, grain / 4);
+      return MAX (1, fitting);
     }
   return grain;
 }

@@ -67,7 +67,8 @@ class MapReduce(Shm.MapReduce):
             properties['backend'] = backend
         if np is not None:
             if np != int(np) or not 0 <= np <= MAX_WORKERS:
-                raise ValueError(f'np is the number of workers, up to {MAX_WORKERS}, or None, and not {np!r}')
+                raise ValueError(
+                    f'np is the number of workers, up to {MAX_WORKERS}, or None, and not {np!r}')
             properties['n_workers'] = int(np)
             if np == 0:
                 properties['backend'] = Shm.BackendType.SERIAL

@@ -365,11 +365,13 @@ shm_array_encode_item (ShmArray *self, GVariant *value, ShmItemBuffer *buffer, G
 }
 
 /* Finds the item at an index; NULL with @error set if there is none. */
-static guint8 *
+guint8 *
 shm_array_locate (ShmArray *self, const gsize *index, gsize n_index, GError **error)
 {
   guint8 *item = self->data;
 
+  if (!shm_array_check_open (self, error))
+    return NULL;
   if (n_index != self->n_dims)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,

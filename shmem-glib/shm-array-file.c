@@ -155,7 +155,8 @@ shm_array_new_for_file (GFile *file,
  * more; other processes that have the file open see it at once. Does nothing for an array that is
  * not a file.
  *
- * Returns: %TRUE, or %FALSE with @error set to a %G_IO_ERROR
+ * Returns: %TRUE, or %FALSE with @error set to a %G_IO_ERROR, or to %SHM_ERROR_WRONG_STATE if @self
+ *   is closed
  *
  * Since: 1.0
  */
@@ -164,5 +165,6 @@ shm_array_sync (ShmArray *self, GError **error)
 {
   g_return_val_if_fail (SHM_IS_ARRAY (self), FALSE);
 
-  return self->mapping == NULL || shm_mapping_sync (self->mapping, error);
+  return shm_array_check_open (self, error) &&
+         (self->mapping == NULL || shm_mapping_sync (self->mapping, error));
 }

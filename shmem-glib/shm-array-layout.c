@@ -39,7 +39,7 @@ stride_length (gssize stride)
 /* Finds how many bytes the items reach to before the first one, and from its first byte on after
  * it. FALSE if that cannot be said in a gssize.
  */
-static gboolean
+gboolean
 shm_array_get_reach (ShmArray *self, gsize *before, gsize *after)
 {
   *before = 0;

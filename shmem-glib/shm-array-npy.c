@@ -200,6 +200,8 @@ shm_array_save_npy (ShmArray *self, GFile *file, ShmFileMode mode, GError **erro
   g_return_val_if_fail ((guint) mode <= SHM_FILE_MODE_REPLACE, FALSE);
   g_return_val_if_fail (error == NULL || *error == NULL, FALSE);
 
+  if (!shm_array_check_open (self, error))
+    return FALSE;
   target = shm_array_begin_npy (&new_file, file, mode, self->dtype, self->item_size, self->shape,
                                 self->n_dims, error);
   if (target == NULL)

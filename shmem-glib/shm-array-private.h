@@ -22,33 +22,24 @@ struct _ShmArray
   gsize item_size;
   gsize n_dims;
   gsize n_elements;
+  gboolean is_closed;
+  GPtrArray *fields;
   gsize shape[SHM_ARRAY_MAX_DIMS];
   gssize strides[SHM_ARRAY_MAX_DIMS];
 };
 
-/* The items of an array in C order, as runs of evenly spaced ones:
- *
- *     shm_array_runs_init (&runs, array);
- *     while (shm_array_runs_next (&runs))
- *       use (runs.data, runs.stride, runs.n_items);
- *
- * Axes that follow each other without a gap are one axis here, so a contiguous array is a single
- * run.
- */
+/* A part of each record: in an array of its own shape, items of one type, side by side. */
 typedef struct
 {
-  guint8 *data;
-  gssize stride;
-  gsize n_items;
+  char *name;
+  ShmDtype dtype;
+  gsize item_size;
+  gsize offset;
+  gsize n_dims;
+  gsize *shape;
+} ShmArrayField;
 
-  /* private */
-  guint8 *next;
-  gsize n_left;
-  gsize n_outer;
-  gsize index[SHM_ARRAY_MAX_DIMS];
-  gsize shape[SHM_ARRAY_MAX_DIMS];
-  gssize strides[SHM_ARRAY_MAX_DIMS];
-} ShmArrayRuns;
+gsize shm_array_field_count (const ShmArrayField *field);
 
 /* An array is made in two steps where its memory depends on its size: laid out in C order, with no
  * memory; then put on a mapping of which it takes a reference, where its first item is @offset bytes
@@ -60,12 +51,26 @@ ShmArray *shm_array_new_laid_out (
 gboolean shm_array_attach (
     ShmArray *self, ShmMapping *mapping, guint64 offset, const gssize *strides, GError **error);
 
+gboolean shm_array_get_reach (ShmArray *self, gsize *before, gsize *after);
 gboolean shm_array_check_writable (ShmArray *self, GError **error);
 
 ShmArray *shm_array_new_for_mapping (ShmMapping *mapping, ShmDtype dtype, gsize n_elements);
 
-void shm_array_runs_init (ShmArrayRuns *runs, ShmArray *array);
-gboolean shm_array_runs_next (ShmArrayRuns *runs);
+char *shm_shape_to_string (const gsize *shape, gsize n_dims);
+gboolean shm_array_check_item_size (ShmDtype dtype, gsize *item_size, GError **error);
+gboolean shm_array_check_n_dims (gsize n_dims, GError **error);
+gboolean shm_array_set_layout (ShmArray *self,
+                               ShmDtype dtype,
+                               gsize item_size,
+                               const gsize *shape,
+                               gsize n_dims,
+                               GError **error);
+gboolean shm_array_check_open (ShmArray *self, GError **error);
+ShmArray *shm_array_new_view (ShmArray *source);
+void shm_array_count_elements (ShmArray *self);
+gboolean shm_array_check_axis (ShmArray *self, guint axis, GError **error);
+
+guint8 *shm_array_locate (ShmArray *self, const gsize *index, gsize n_index, GError **error);
 
 /* Copies the items side by side, in C order. */
 void shm_array_copy_items (ShmArray *source, guint8 *target);

@@ -34,6 +34,8 @@ shm_array_get_fd (ShmArray *self, GError **error)
 {
   int fd = self->mapping != NULL ? shm_mapping_get_fd (self->mapping) : -1;
 
+  if (!shm_array_check_open (self, error))
+    return -1;
   if (fd < 0)
     g_set_error_literal (
         error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,

@@ -6,6 +6,7 @@
 
 #include "shm-array.h"
 
+#include "shm-array-iter.h"
 #include "shm-array-private.h"
 #include "shm-error.h"
 #include "shm-i18n-private.h"
@@ -18,13 +19,15 @@
 
 #define FILL_BLOCK ((gsize) 16384)
 
-static ShmArray *
+ShmArray *
 shm_array_new_view (ShmArray *source)
 {
   ShmArray *self = g_object_new (SHM_TYPE_ARRAY, NULL);
 
   if (source->mapping != NULL)
     self->mapping = shm_mapping_ref (source->mapping);
+  if (source->fields != NULL)
+    self->fields = g_ptr_array_ref (source->fields);
   self->data = source->data;
   self->dtype = source->dtype;
   self->item_size = source->item_size;
@@ -35,7 +38,7 @@ shm_array_new_view (ShmArray *source)
   return self;
 }
 
-static void
+void
 shm_array_count_elements (ShmArray *self)
 {
   self->n_elements = 1;
@@ -43,7 +46,7 @@ shm_array_count_elements (ShmArray *self)
     self->n_elements *= self->shape[axis];
 }
 
-static gboolean
+gboolean
 shm_array_check_axis (ShmArray *self, guint axis, GError **error)
 {
   if (axis < self->n_dims)
@@ -54,79 +57,19 @@ shm_array_check_axis (ShmArray *self, guint axis, GError **error)
   return FALSE;
 }
 
-void
-shm_array_runs_init (ShmArrayRuns *runs, ShmArray *array)
-{
-  gsize n_axes = 0;
-
-  runs->next = array->data;
-  runs->n_left = 0;
-  if (array->n_elements == 0)
-    return;
-
-  for (gsize axis = 0; axis < array->n_dims; axis++)
-    {
-      gsize length = array->shape[axis];
-      gssize stride = array->strides[axis];
-
-      if (length == 1)
-        continue;
-      if (n_axes > 0 && runs->strides[n_axes - 1] == stride * (gssize) length)
-        {
-          runs->shape[n_axes - 1] *= length;
-          runs->strides[n_axes - 1] = stride;
-          continue;
-        }
-      runs->shape[n_axes] = length;
-      runs->strides[n_axes] = stride;
-      runs->index[n_axes] = 0;
-      n_axes++;
-    }
-
-  runs->n_outer = MAX (n_axes, 1) - 1;
-  runs->n_items = n_axes > 0 ? runs->shape[n_axes - 1] : 1;
-  runs->stride = n_axes > 0 ? runs->strides[n_axes - 1] : (gssize) array->item_size;
-  runs->n_left = array->n_elements / runs->n_items;
-}
-
-gboolean
-shm_array_runs_next (ShmArrayRuns *runs)
-{
-  if (runs->n_left == 0)
-    return FALSE;
-
-  runs->n_left--;
-  runs->data = runs->next;
-
-  /* Counts up like an odometer; an axis that turns over goes back to its first item, so that the
-   * pointer never leaves the array.
-   */
-  for (gsize axis = runs->n_outer; axis-- > 0;)
-    {
-      if (++runs->index[axis] < runs->shape[axis])
-        {
-          runs->next += runs->strides[axis];
-          break;
-        }
-      runs->next -= runs->strides[axis] * (gssize) (runs->shape[axis] - 1);
-      runs->index[axis] = 0;
-    }
-  return TRUE;
-}
-
 #define COPY_ITEMS(size)                                                                           \
-  for (gsize i = 0; i < runs->n_items; i++)                                                        \
-  memcpy (target + i * (size), runs->data + (gssize) i * runs->stride, (size))
+  for (gsize i = 0; i < iter->n_items; i++)                                                        \
+  memcpy (target + i * (size), (guint8 *) iter->data + (gssize) i * iter->stride, (size))
 
 /* Copies a run's items side by side. The sizes of numbers are spelt out, since the compiler then
  * makes a copy one load and one store.
  */
 static void
-copy_run (guint8 *target, const ShmArrayRuns *runs, gsize item_size)
+copy_run (guint8 *target, const ShmArrayIter *iter, gsize item_size)
 {
-  if (runs->stride == (gssize) item_size)
+  if (iter->stride == (gssize) item_size)
     {
-      memcpy (target, runs->data, runs->n_items * item_size);
+      memcpy (target, iter->data, iter->n_items * item_size);
       return;
     }
 
@@ -152,16 +95,17 @@ copy_run (guint8 *target, const ShmArrayRuns *runs, gsize item_size)
     }
 }
 
+/* Copies all items side by side, in C order. */
 void
-shm_array_copy_items (ShmArray *source, guint8 *target)
+shm_array_copy_items (ShmArray *self, guint8 *target)
 {
-  ShmArrayRuns runs;
+  ShmArrayIter iter;
 
-  shm_array_runs_init (&runs, source);
-  while (shm_array_runs_next (&runs))
+  shm_array_iter_init (&iter, self);
+  while (shm_array_iter_next (&iter))
     {
-      copy_run (target, &runs, source->item_size);
-      target += runs.n_items * source->item_size;
+      copy_run (target, &iter, self->item_size);
+      target += iter.n_items * self->item_size;
     }
 }
 
@@ -170,10 +114,11 @@ shm_array_copy_items (ShmArray *source, guint8 *target)
  * @source: an array or a view
  * @error: return location for a #GError
  *
- * Makes an array with the items, the item type and the shape of @source. The copy is in C order, in
- * whatever order @source is.
+ * Makes an array with the items, the item type, the fields and the shape of @source. The copy is in
+ * C order, in whatever order @source is.
  *
- * Returns: (transfer full): the array, or %NULL with @error set to %SHM_ERROR_NO_MEMORY
+ * Returns: (transfer full): the array, or %NULL with @error set to %SHM_ERROR_NO_MEMORY, or
+ *   %SHM_ERROR_WRONG_STATE if @source is closed
  *
  * Since: 1.0
  */
@@ -184,33 +129,39 @@ shm_array_new_copy (ShmArray *source, GError **error)
 
   g_return_val_if_fail (SHM_IS_ARRAY (source), NULL);
 
+  if (!shm_array_check_open (source, error))
+    return NULL;
   self = shm_array_new_like (source, error);
-  if (self != NULL)
-    shm_array_copy_items (source, self->data);
+  if (self == NULL)
+    return NULL;
+
+  shm_array_copy_items (source, self->data);
   return self;
 }
 
 #define FILL_ITEMS(size)                                                                           \
-  for (gsize i = 0; i < runs->n_items; i++)                                                        \
-  memcpy (runs->data + (gssize) i * runs->stride, item, (size))
+  for (gsize i = 0; i < iter->n_items; i++)                                                        \
+  memcpy ((guint8 *) iter->data + (gssize) i * iter->stride, item, (size))
 
 /* Items that lie side by side are copied in blocks that double, up to what stays in a core's cache.
  */
 static void
-fill_run (const ShmArrayRuns *runs, const guint8 *item, gsize item_size)
+fill_run (const ShmArrayIter *iter, const guint8 *item, gsize item_size)
 {
-  if (runs->stride == (gssize) item_size)
+  guint8 *first = iter->data;
+
+  if (iter->stride == (gssize) item_size)
     {
-      gsize n_bytes = runs->n_items * item_size;
+      gsize n_bytes = iter->n_items * item_size;
       gsize n_done = item_size;
 
-      memcpy (runs->data, item, item_size);
+      memcpy (first, item, item_size);
       while (n_done < n_bytes)
         {
           gsize most = MAX (FILL_BLOCK / item_size, 1) * item_size;
           gsize n_more = MIN (MIN (n_done, most), n_bytes - n_done);
 
-          memcpy (runs->data + n_done, runs->data, n_more);
+          memcpy (first + n_done, first, n_more);
           n_done += n_more;
         }
       return;
@@ -257,19 +208,21 @@ shm_array_fill (ShmArray *self, GVariant *value, GError **error)
   g_autoptr (GVariant) sunk = NULL;
   ShmItemBuffer buffer;
   const guint8 *item;
-  ShmArrayRuns runs;
+  ShmArrayIter iter;
 
   g_return_val_if_fail (SHM_IS_ARRAY (self), FALSE);
   g_return_val_if_fail (value != NULL, FALSE);
 
   sunk = g_variant_ref_sink (value);
+  if (!shm_array_check_open (self, error))
+    return FALSE;
   item = shm_array_encode_item (self, sunk, &buffer, error);
   if (item == NULL)
     return FALSE;
 
-  shm_array_runs_init (&runs, self);
-  while (shm_array_runs_next (&runs))
-    fill_run (&runs, item, self->item_size);
+  shm_array_iter_init (&iter, self);
+  while (shm_array_iter_next (&iter))
+    fill_run (&iter, item, self->item_size);
   return TRUE;
 }
 
@@ -319,7 +272,7 @@ shm_array_slice (ShmArray *self, guint axis, gint64 start, gint64 stop, gint64 s
 
   g_return_val_if_fail (SHM_IS_ARRAY (self), NULL);
 
-  if (!shm_array_check_axis (self, axis, error))
+  if (!shm_array_check_open (self, error) || !shm_array_check_axis (self, axis, error))
     return NULL;
   if (step == 0)
     {
@@ -373,7 +326,7 @@ shm_array_index (ShmArray *self, guint axis, gint64 i, GError **error)
 
   g_return_val_if_fail (SHM_IS_ARRAY (self), NULL);
 
-  if (!shm_array_check_axis (self, axis, error))
+  if (!shm_array_check_open (self, error) || !shm_array_check_axis (self, axis, error))
     return NULL;
   length = (gint64) self->shape[axis];
   if (i < -length || i >= length)
@@ -416,6 +369,8 @@ shm_array_get_bytes (ShmArray *self, GError **error)
 {
   g_return_val_if_fail (SHM_IS_ARRAY (self), NULL);
 
+  if (!shm_array_check_open (self, error))
+    return NULL;
   if (!shm_array_is_contiguous (self))
     {
       g_set_error_literal (

@@ -28,7 +28,8 @@
  * shm_array_to_message(). Where its memory may only be read, what would write to it fails with
  * %SHM_ERROR_READ_ONLY.
  *
- * shm_array_slice() and shm_array_index() give views: arrays of their own shape on the same memory.
+ * shm_array_slice(), shm_array_index(), shm_array_reshape(), shm_array_transpose() and
+ * shm_array_get_field() give views: arrays of their own shape on the same memory.
  * Array and views each keep the memory until the last of them is gone. In a forked process they may
  * be dropped like everywhere else; that takes nothing from the other processes.
  *
@@ -44,6 +45,10 @@
  * pixels[10 * 640 + 20] = 1.0;
  * ]|
  *
+ * shm_array_close() gives up the memory before the last reference is dropped, for languages whose
+ * garbage is collected late. A closed array keeps its type and its shape, but what needs its items
+ * is a %SHM_ERROR_WRONG_STATE.
+ *
  * An array made with g_object_new() has one axis, of length zero.
  *
  * Since: 1.0
@@ -51,9 +56,11 @@
 
 /* An array is its mapping, of which it holds a reference, and a layout: `data` is its first item,
  * and the item at an index is at `data` plus the sum of index times stride. Nothing of it changes
- * after construction but the items, so that arrays may be used from several threads. Every item
- * that an index within the shape reaches lies inside of the mapping; an array without items points
- * into it as well. `mapping` is NULL only where nobody constructed the array.
+ * after construction but the items, so that arrays may be used from several threads; who closes or
+ * resizes an array, or adds a field, has to be alone with that object. Every item that an index
+ * within the shape reaches lies inside of the mapping; an array without items points into it as
+ * well. `mapping` is NULL only where nobody constructed the array, and in a closed one, which
+ * points to nothing: all that follow `data` ask shm_array_check_open() first.
  */
 
 typedef enum
@@ -69,8 +76,8 @@ static GParamSpec *properties[PROP_N_BYTES + 1];
 
 G_DEFINE_FINAL_TYPE (ShmArray, shm_array, G_TYPE_OBJECT)
 
-static char *
-shape_to_string (const gsize *shape, gsize n_dims)
+char *
+shm_shape_to_string (const gsize *shape, gsize n_dims)
 {
   GString *text = g_string_new ("(");
 
@@ -79,10 +86,21 @@ shape_to_string (const gsize *shape, gsize n_dims)
   return g_string_free (g_string_append_c (text, ')'), FALSE);
 }
 
+gboolean
+shm_array_check_n_dims (gsize n_dims, GError **error)
+{
+  if (n_dims <= SHM_ARRAY_MAX_DIMS)
+    return TRUE;
+
+  g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
+               _ ("An array has at most %d dimensions, not %zu"), SHM_ARRAY_MAX_DIMS, n_dims);
+  return FALSE;
+}
+
 /* Lays the array out in C order. An axis of length zero counts as one of length one, so that its
  * strides, and the sums that slices make of the lengths, fit as well.
  */
-static gboolean
+gboolean
 shm_array_set_layout (ShmArray *self,
                       ShmDtype dtype,
                       gsize item_size,
@@ -93,12 +111,8 @@ shm_array_set_layout (ShmArray *self,
   gsize stride = item_size;
   gboolean fits = item_size <= G_MAXSSIZE;
 
-  if (n_dims > SHM_ARRAY_MAX_DIMS)
-    {
-      g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("An array has at most %d dimensions, not %zu"), SHM_ARRAY_MAX_DIMS, n_dims);
-      return FALSE;
-    }
+  if (!shm_array_check_n_dims (n_dims, error))
+    return FALSE;
 
   self->dtype = dtype;
   self->item_size = item_size;
@@ -113,7 +127,7 @@ shm_array_set_layout (ShmArray *self,
     }
   if (!fits)
     {
-      g_autofree char *text = shape_to_string (shape, n_dims);
+      g_autofree char *text = shm_shape_to_string (shape, n_dims);
 
       g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
                    _ ("An array of shape %s, with %zu bytes an item, is too large to address"),
@@ -122,7 +136,7 @@ shm_array_set_layout (ShmArray *self,
   return fits;
 }
 
-static gboolean
+gboolean
 shm_array_check_item_size (ShmDtype dtype, gsize *item_size, GError **error)
 {
   gsize natural_size = shm_dtype_get_size (dtype);
@@ -145,12 +159,23 @@ shm_array_check_item_size (ShmDtype dtype, gsize *item_size, GError **error)
   return TRUE;
 }
 
+gboolean
+shm_array_check_open (ShmArray *self, GError **error)
+{
+  if (!self->is_closed)
+    return TRUE;
+
+  g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE, _ ("The array is closed"));
+  return FALSE;
+}
+
 static void
 shm_array_finalize (GObject *object)
 {
   ShmArray *self = SHM_ARRAY (object);
 
   g_clear_pointer (&self->mapping, shm_mapping_unref);
+  g_clear_pointer (&self->fields, g_ptr_array_unref);
 
   G_OBJECT_CLASS (shm_array_parent_class)->finalize (object);
 }
@@ -355,7 +380,8 @@ shm_array_new_for_mapping (ShmMapping *mapping, ShmDtype dtype, gsize n_elements
  * @like: an array or a view
  * @error: return location for a #GError
  *
- * Makes an array of zeros, in C order, with the item type, the item size and the shape of @like.
+ * Makes an array of zeros, in C order, with the item type, the item size, the fields and the shape
+ * of @like.
  *
  * Returns: (transfer full): the array, or %NULL with @error set to %SHM_ERROR_NO_MEMORY
  *
@@ -364,10 +390,15 @@ shm_array_new_for_mapping (ShmMapping *mapping, ShmDtype dtype, gsize n_elements
 ShmArray *
 shm_array_new_like (ShmArray *like, GError **error)
 {
+  ShmArray *self;
+
   g_return_val_if_fail (SHM_IS_ARRAY (like), NULL);
 
-  return shm_array_new_full (like->dtype, like->item_size, like->shape, like->n_dims,
+  self = shm_array_new_full (like->dtype, like->item_size, like->shape, like->n_dims,
                              SHM_ARRAY_FLAGS_NONE, error);
+  if (self != NULL && like->fields != NULL)
+    self->fields = g_ptr_array_ref (like->fields);
+  return self;
 }
 
 /**
@@ -435,7 +466,7 @@ shm_array_new_from_data (ShmDtype dtype,
 
   if (n_bytes != shm_array_get_n_bytes (self))
     {
-      g_autofree char *text = shape_to_string (shape, n_dims);
+      g_autofree char *text = shm_shape_to_string (shape, n_dims);
 
       g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
                    _ ("An array of type %s and shape %s has %zu bytes, not %zu"),
@@ -650,7 +681,8 @@ shm_array_is_contiguous (ShmArray *self)
  * view of the memory lives, and is the same in forked processes. If shm_array_is_read_only(), a write
  * to it ends the process.
  *
- * Returns: (transfer none): the address, aligned for the item type
+ * Returns: (transfer none) (nullable): the address, aligned for the item type unless a field of
+ *   records is not; %NULL if @self is closed
  *
  * Since: 1.0
  */
@@ -669,7 +701,7 @@ shm_array_get_data (ShmArray *self)
  * Gets what shm_array_get_data() gets, as a number: the address of the first item, for languages
  * that have no pointers.
  *
- * Returns: the address
+ * Returns: the address; 0 if @self is closed
  *
  * Since: 1.0
  */

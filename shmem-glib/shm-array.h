@@ -143,6 +143,17 @@ gpointer shm_array_get_data (ShmArray *self);
 SHM_AVAILABLE_IN_1_0
 guint64 shm_array_get_address (ShmArray *self);
 
+/* its memory */
+
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_advise (ShmArray *self, ShmAdvice advice, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_resize (ShmArray *self, const gsize *shape, gsize n_dims, GError **error);
+SHM_AVAILABLE_IN_1_0
+void shm_array_close (ShmArray *self);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_is_closed (ShmArray *self);
+
 /* its items */
 
 SHM_AVAILABLE_IN_1_0
@@ -163,6 +174,9 @@ gboolean shm_array_set_value (
 SHM_AVAILABLE_IN_1_0
 gboolean shm_array_fill (ShmArray *self, GVariant *value, GError **error);
 
+/* its items, changed in one step */
+
+
 /* views of it */
 
 SHM_AVAILABLE_IN_1_0
@@ -172,5 +186,11 @@ SHM_AVAILABLE_IN_1_0
 ShmArray *shm_array_index (ShmArray *self, guint axis, gint64 i, GError **error);
 SHM_AVAILABLE_IN_1_0
 GBytes *shm_array_get_bytes (ShmArray *self, GError **error);
+
+/* all of it */
+
+
+/* the fields of records */
+
 
 G_END_DECLS

@@ -63,9 +63,11 @@ typedef enum
  * creation and not a bus error later
  * @SHM_ARRAY_FLAGS_HUGE_PAGES: advise the system to use huge pages; no promise, since many systems
  * do not allow them in shared memory
- * @SHM_ARRAY_FLAGS_SHAREABLE: keep the memory in a file descriptor that is sealed against shrinking
- * and growing, so that shm_array_to_message() and shm_array_dup_fd() can hand it to processes that
- * this one did not fork
+ * @SHM_ARRAY_FLAGS_SHAREABLE: keep the memory in a file descriptor that is sealed against shrinking,
+ * so that shm_array_to_message() and shm_array_dup_fd() can hand it to processes that this one did
+ * not fork; shm_array_resize() needs it too
+ * @SHM_ARRAY_FLAGS_POPULATE: fetch all pages of the memory into this process now, so that the first
+ * use of each is as fast as the later ones
  *
  * How the memory of an array is obtained.
  *
@@ -76,8 +78,31 @@ typedef enum
   SHM_ARRAY_FLAGS_NONE = 0,
   SHM_ARRAY_FLAGS_RESERVE = 1 << 0,
   SHM_ARRAY_FLAGS_HUGE_PAGES = 1 << 1,
-  SHM_ARRAY_FLAGS_SHAREABLE = 1 << 2
+  SHM_ARRAY_FLAGS_SHAREABLE = 1 << 2,
+  SHM_ARRAY_FLAGS_POPULATE = 1 << 3
 } ShmArrayFlags;
+
+/**
+ * ShmAdvice:
+ * @SHM_ADVICE_NORMAL: nothing special; takes back @SHM_ADVICE_SEQUENTIAL and @SHM_ADVICE_RANDOM
+ * @SHM_ADVICE_SEQUENTIAL: the items are used in the order in which they lie
+ * @SHM_ADVICE_RANDOM: the items are used in no order, so that reading ahead is of no use
+ * @SHM_ADVICE_WILL_NEED: the items are used soon; what was paged out is fetched
+ * @SHM_ADVICE_PAGE_OUT: the items are not used soon; they may go to where the system pages memory
+ *   out to, and come back when they are used
+ *
+ * How the memory of an array will be used.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  SHM_ADVICE_NORMAL,
+  SHM_ADVICE_SEQUENTIAL,
+  SHM_ADVICE_RANDOM,
+  SHM_ADVICE_WILL_NEED,
+  SHM_ADVICE_PAGE_OUT
+} ShmAdvice;
 
 /**
  * ShmFileMode:

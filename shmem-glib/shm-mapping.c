@@ -14,6 +14,7 @@
 #include <gio/gio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 /* One piece of memory that this process and those it forks all read and write.
@@ -34,6 +35,7 @@ struct _ShmMapping
   gsize mapped_size;
   int fd;
   gboolean is_read_only;
+  ShmArrayFlags flags;
   void (*release) (gpointer data, gsize mapped_size);
   gpointer release_data;
 };
@@ -41,6 +43,9 @@ struct _ShmMapping
 /* Headers older than the kernel lack these. */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT 21
 #endif
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
@@ -221,39 +226,26 @@ shm_mapping_set_error (GError **error, int error_number, gsize size)
                g_strerror (error_number));
 }
 
+static gsize
+round_to_pages (gsize size)
+{
+  gsize page_size = (gsize) sysconf (_SC_PAGESIZE);
+
+  return (MAX (size, 1) + page_size - 1) / page_size * page_size;
+}
+
 static ShmMapping *
-shm_mapping_alloc (gsize size)
+shm_mapping_alloc (gsize size, ShmArrayFlags flags)
 {
   ShmMapping *self = g_new0 (ShmMapping, 1);
-  gsize page_size = (gsize) sysconf (_SC_PAGESIZE);
 
   g_atomic_ref_count_init (&self->ref_count);
   self->address = MAP_FAILED;
   self->size = size;
-  self->mapped_size = (MAX (size, 1) + page_size - 1) / page_size * page_size;
+  self->mapped_size = round_to_pages (size);
   self->fd = -1;
+  self->flags = flags;
   return self;
-}
-
-/* Maps the memory of a descriptor, or anonymous memory if it is -1. */
-static gboolean
-shm_mapping_map (ShmMapping *self, int fd, guint64 offset, ShmArrayFlags flags)
-{
-  int map_flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
-  int protection = self->is_read_only ? PROT_READ : PROT_READ | PROT_WRITE;
-
-  self->address = mmap (NULL, self->mapped_size, protection, map_flags, fd, (off_t) offset);
-  if (self->address == MAP_FAILED)
-    {
-      /* The size is all that can be invalid here. */
-      if (errno == EINVAL)
-        errno = ENOMEM;
-      return FALSE;
-    }
-
-  if (flags & SHM_ARRAY_FLAGS_HUGE_PAGES)
-    (void) madvise (self->address, self->mapped_size, MADV_HUGEPAGE);
-  return TRUE;
 }
 
 /* Gives a file its first @size bytes; FALSE with errno set if there is no room. */
@@ -274,17 +266,60 @@ shm_mapping_allocate_fd (int fd, guint64 size)
   return TRUE;
 }
 
+/* Fetches the pages beyond the first @from bytes, for writing. */
 static gboolean
-shm_mapping_commit_pages (ShmMapping *self)
+shm_mapping_commit_pages (ShmMapping *self, gsize from)
 {
   int result;
 
   do
-    result = madvise (self->address, self->mapped_size, MADV_POPULATE_WRITE);
+    result = madvise (self->address + from, self->mapped_size - from, MADV_POPULATE_WRITE);
   while (result < 0 && errno == EINTR);
   return result == 0;
 }
 
+/* The same for those who want it for speed alone. Where Linux is older than 5.14, reading a byte
+ * does it too, if not as gently where there is no memory.
+ */
+static gboolean
+shm_mapping_populate (ShmMapping *self, gsize from)
+{
+  gsize page_size = (gsize) sysconf (_SC_PAGESIZE);
+
+  if (shm_mapping_commit_pages (self, from))
+    return TRUE;
+  if (errno != EINVAL)
+    return FALSE;
+
+  for (gsize offset = from; offset < self->mapped_size; offset += page_size)
+    (void) *(volatile guint8 *) (self->address + offset);
+  return TRUE;
+}
+
+/* Maps the memory of a descriptor, or anonymous memory if it is -1. */
+static gboolean
+shm_mapping_map (ShmMapping *self, int fd, guint64 offset)
+{
+  int map_flags = fd < 0 ? MAP_SHARED | MAP_ANONYMOUS : MAP_SHARED;
+  int protection = self->is_read_only ? PROT_READ : PROT_READ | PROT_WRITE;
+
+  self->address = mmap (NULL, self->mapped_size, protection, map_flags, fd, (off_t) offset);
+  if (self->address == MAP_FAILED)
+    {
+      /* The size is all that can be invalid here. */
+      if (errno == EINVAL)
+        errno = ENOMEM;
+      return FALSE;
+    }
+
+  if (self->flags & SHM_ARRAY_FLAGS_HUGE_PAGES)
+    (void) madvise (self->address, self->mapped_size, MADV_HUGEPAGE);
+  return TRUE;
+}
+
+/* Whoever has mapped the memory could get a bus error where it shrinks, but nothing happens to him
+ * where it grows.
+ */
 static gboolean
 shm_mapping_open_memfd (ShmMapping *self)
 {
@@ -300,18 +335,19 @@ shm_mapping_open_memfd (ShmMapping *self)
     self->fd = memfd_create ("shmem-glib", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
   return self->fd >= 0 && ftruncate (self->fd, (off_t) self->mapped_size) == 0 &&
-         fcntl (self->fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) == 0;
+         fcntl (self->fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0;
 }
 
 static ShmMapping *
 shm_mapping_new_memfd (gsize size, ShmArrayFlags flags, GError **error)
 {
-  g_autoptr (ShmMapping) self = shm_mapping_alloc (size);
+  g_autoptr (ShmMapping) self = shm_mapping_alloc (size, flags);
 
   if (!shm_mapping_open_memfd (self) ||
       ((flags & SHM_ARRAY_FLAGS_RESERVE) != 0 &&
        !shm_mapping_allocate_fd (self->fd, self->mapped_size)) ||
-      !shm_mapping_map (self, self->fd, 0, flags))
+      !shm_mapping_map (self, self->fd, 0) ||
+      ((flags & SHM_ARRAY_FLAGS_POPULATE) != 0 && !shm_mapping_populate (self, 0)))
     {
       shm_mapping_set_error (error, errno, size);
       return NULL;
@@ -347,13 +383,13 @@ shm_mapping_new_anonymous (gsize size, ShmArrayFlags flags, GError **error)
   if (flags & SHM_ARRAY_FLAGS_SHAREABLE)
     return shm_mapping_new_memfd (size, flags, error);
 
-  self = shm_mapping_alloc (size);
-  if (!shm_mapping_map (self, -1, 0, flags))
+  self = shm_mapping_alloc (size, flags);
+  if (!shm_mapping_map (self, -1, 0))
     {
       shm_mapping_set_error (error, errno, size);
       return NULL;
     }
-  if ((flags & SHM_ARRAY_FLAGS_RESERVE) != 0 && !shm_mapping_commit_pages (self))
+  if ((flags & SHM_ARRAY_FLAGS_RESERVE) != 0 && !shm_mapping_commit_pages (self, 0))
     {
       /* Linux before 5.14 cannot populate a mapping, but it can fill a file. */
       if (errno == EINVAL)
@@ -362,18 +398,177 @@ shm_mapping_new_anonymous (gsize size, ShmArrayFlags flags, GError **error)
       shm_mapping_set_error (error, errno, size);
       return NULL;
     }
+  if ((flags & SHM_ARRAY_FLAGS_POPULATE) != 0 && !shm_mapping_populate (self, 0))
+    {
+      shm_mapping_set_error (error, errno, size);
+      return NULL;
+    }
   return g_steal_pointer (&self);
+}
+
+/* Whether no view and no GBytes in this process is on the memory but the one that asks. */
+gboolean
+shm_mapping_has_one_owner (ShmMapping *self)
+{
+  return g_atomic_ref_count_compare (&self->ref_count, 1);
+}
+
+gboolean
+shm_mapping_is_resizable (ShmMapping *self)
+{
+  return self->fd >= 0 && (self->flags & SHM_ARRAY_FLAGS_SHAREABLE) != 0;
+}
+
+/* Makes the descriptor's file at least @size bytes long. Another process may make it longer at the
+ * same time, and cutting it off again is what the seal forbids.
+ */
+static gboolean
+shm_mapping_extend_fd (ShmMapping *self, gsize size)
+{
+  struct stat status;
+
+  for (;;)
+    {
+      if (fstat (self->fd, &status) < 0)
+        return FALSE;
+      if ((gsize) status.st_size >= size || ftruncate (self->fd, (off_t) size) == 0)
+        return TRUE;
+      if (errno == EPERM)
+        break;
+      if (errno != EINTR)
+        return FALSE;
+    }
+  return fstat (self->fd, &status) == 0 && (gsize) status.st_size >= size;
+}
+
+/* Drops the bytes from @size on, to the end of the file, which keeps its length: they are zeros if
+ * they are asked for again.
+ */
+static gboolean
+shm_mapping_drop_tail (ShmMapping *self, gsize size)
+{
+  struct stat status;
+  int result;
+
+  if (fstat (self->fd, &status) < 0)
+    return FALSE;
+  if ((gsize) status.st_size <= size)
+    return TRUE;
+
+  do
+    result = fallocate (self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t) size,
+                        status.st_size - (off_t) size);
+  while (result < 0 && errno == EINTR);
+  return result == 0;
+}
+
+/* Gets what lies beyond the first @from bytes of a mapping that has grown. */
+static gboolean
+shm_mapping_extend (ShmMapping *self, gsize from)
+{
+  return shm_mapping_extend_fd (self, self->mapped_size) &&
+         ((self->flags & SHM_ARRAY_FLAGS_RESERVE) == 0 ||
+          shm_mapping_allocate_fd (self->fd, self->mapped_size)) &&
+         ((self->flags & SHM_ARRAY_FLAGS_POPULATE) == 0 || shm_mapping_populate (self, from));
+}
+
+static gboolean
+shm_mapping_remap (ShmMapping *self, gsize mapped_size)
+{
+  gpointer address = mremap (self->address, self->mapped_size, mapped_size, MREMAP_MAYMOVE);
+
+  if (address == MAP_FAILED)
+    {
+      /* As above, only the size can be. */
+      if (errno == EINVAL)
+        errno = ENOMEM;
+      return FALSE;
+    }
+  self->address = address;
+  self->mapped_size = mapped_size;
+  return TRUE;
+}
+
+/* Changes the size of a mapping that has one owner, who has to ask for its address again. Nothing
+ * else has changed after an error.
+ */
+gboolean
+shm_mapping_resize (ShmMapping *self, gsize size, GError **error)
+{
+  gsize old_mapped_size = self->mapped_size;
+  gsize new_mapped_size = round_to_pages (size);
+  gboolean ok = FALSE;
+
+  if ((self->flags & SHM_ARRAY_FLAGS_RESERVE) != 0 && new_mapped_size > old_mapped_size &&
+      !shm_mapping_check_available (new_mapped_size - old_mapped_size, error))
+    return FALSE;
+
+  if (new_mapped_size > G_MAXSSIZE)
+    {
+      errno = EFBIG;
+    }
+  else if (new_mapped_size <= old_mapped_size)
+    {
+      ok = (size >= self->size || shm_mapping_drop_tail (self, size)) &&
+           shm_mapping_remap (self, new_mapped_size);
+    }
+  else if (shm_mapping_remap (self, new_mapped_size))
+    {
+      ok = shm_mapping_extend (self, old_mapped_size);
+      if (!ok)
+        {
+          int error_number = errno;
+
+          (void) shm_mapping_remap (self, old_mapped_size);
+          errno = error_number;
+        }
+    }
+  if (!ok)
+    {
+      if (errno == EPERM)
+        g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
+                             _ ("The memory is sealed, so its size cannot be changed"));
+      else
+        shm_mapping_set_error (error, errno, size);
+      return FALSE;
+    }
+
+  self->size = size;
+  return TRUE;
+}
+
+/* Advice about all pages in which the bytes lie; all of it leaves their content alone. */
+gboolean
+shm_mapping_advise (gpointer address, gsize n_bytes, ShmAdvice advice, GError **error)
+{
+  static const int system_advice[] = {
+    [SHM_ADVICE_NORMAL] = MADV_NORMAL,    [SHM_ADVICE_SEQUENTIAL] = MADV_SEQUENTIAL,
+    [SHM_ADVICE_RANDOM] = MADV_RANDOM,    [SHM_ADVICE_WILL_NEED] = MADV_WILLNEED,
+    [SHM_ADVICE_PAGE_OUT] = MADV_PAGEOUT,
+  };
+  gsize before = (guintptr) address % (gsize) sysconf (_SC_PAGESIZE);
+  int result;
+
+  do
+    result = madvise ((guint8 *) address - before, n_bytes + before, system_advice[advice]);
+  while (result < 0 && errno == EINTR);
+  if (result == 0)
+    return TRUE;
+
+  g_set_error (error, SHM_ERROR, errno == EINVAL ? SHM_ERROR_NOT_SUPPORTED : SHM_ERROR_FAILED,
+               _ ("Cannot advise the system about memory: %s"), g_strerror (errno));
+  return FALSE;
 }
 
 ShmMapping *
 shm_mapping_new_for_fd (
     int fd, guint64 offset, gsize size, gboolean is_read_only, gboolean keep_fd, GError **error)
 {
-  g_autoptr (ShmMapping) self = shm_mapping_alloc (size);
+  g_autoptr (ShmMapping) self = shm_mapping_alloc (size, SHM_ARRAY_FLAGS_NONE);
 
   self->is_read_only = is_read_only;
   if ((keep_fd && (self->fd = fcntl (fd, F_DUPFD_CLOEXEC, 3)) < 0) ||
-      !shm_mapping_map (self, fd, offset, SHM_ARRAY_FLAGS_NONE))
+      !shm_mapping_map (self, fd, offset))
     {
       shm_mapping_set_error (error, errno, size);
       return NULL;

@@ -16,6 +16,7 @@
 
 #include "fuzz-share.h"
 
+#include "shmem-glib/shm-array-iter.h"
 #include "shmem-glib/shm-array-private.h"
 #include "shmem-glib/shm-error.h"
 
@@ -48,13 +49,13 @@ check_array (ShmArray *array)
 {
   const guint8 *start = shm_mapping_get_address (array->mapping);
   gsize n_items = 0;
-  ShmArrayRuns runs;
+  ShmArrayIter iter;
 
-  shm_array_runs_init (&runs, array);
-  while (shm_array_runs_next (&runs))
-    for (gsize i = 0; i < runs.n_items; i++, n_items++)
+  shm_array_iter_init (&iter, array);
+  while (shm_array_iter_next (&iter))
+    for (gsize i = 0; i < iter.n_items; i++, n_items++)
       {
-        guint8 *item = runs.data + (gssize) i * runs.stride;
+        guint8 *item = (guint8 *) iter.data + (gssize) i * iter.stride;
 
         g_assert_true (item >= start && item + array->item_size <= start + FUZZ_MESSAGE_MEMORY);
         memset (item, 1, array->item_size);

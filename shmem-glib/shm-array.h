@@ -185,6 +185,14 @@ ShmArray *shm_array_slice (
 SHM_AVAILABLE_IN_1_0
 ShmArray *shm_array_index (ShmArray *self, guint axis, gint64 i, GError **error);
 SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_reshape (ShmArray *self, const gsize *shape, gsize n_dims, GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_ravel (ShmArray *self, GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_transpose (ShmArray *self, const guint *axes, gsize n_axes, GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_insert_axis (ShmArray *self, guint axis, GError **error);
+SHM_AVAILABLE_IN_1_0
 GBytes *shm_array_get_bytes (ShmArray *self, GError **error);
 
 /* all of it */

@@ -200,5 +200,26 @@ GBytes *shm_array_get_bytes (ShmArray *self, GError **error);
 
 /* the fields of records */
 
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_add_field (ShmArray *self,
+                              const char *name,
+                              ShmDtype dtype,
+                              gsize item_size,
+                              gsize offset,
+                              const gsize *shape,
+                              gsize n_dims,
+                              GError **error);
+SHM_AVAILABLE_IN_1_0
+char **shm_array_list_fields (ShmArray *self);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_lookup_field (ShmArray *self,
+                                 const char *name,
+                                 ShmDtype *dtype,
+                                 gsize *item_size,
+                                 gsize *offset,
+                                 const gsize **shape,
+                                 gsize *n_dims);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_get_field (ShmArray *self, const char *name, GError **error);
 
 G_END_DECLS

@@ -176,6 +176,32 @@ gboolean shm_array_fill (ShmArray *self, GVariant *value, GError **error);
 
 /* its items, changed in one step */
 
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_add_int64 (
+    ShmArray *self, const gsize *index, gsize n_index, gint64 value, gint64 *old, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_update_min_int64 (
+    ShmArray *self, const gsize *index, gsize n_index, gint64 value, gint64 *old, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_update_max_int64 (
+    ShmArray *self, const gsize *index, gsize n_index, gint64 value, gint64 *old, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_compare_exchange_int64 (ShmArray *self,
+                                           const gsize *index,
+                                           gsize n_index,
+                                           gint64 expected,
+                                           gint64 value,
+                                           gint64 *old,
+                                           GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_add_double (
+    ShmArray *self, const gsize *index, gsize n_index, double value, double *old, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_update_min_double (
+    ShmArray *self, const gsize *index, gsize n_index, double value, double *old, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_update_max_double (
+    ShmArray *self, const gsize *index, gsize n_index, double value, double *old, GError **error);
 
 /* views of it */
 

@@ -223,6 +223,8 @@ GBytes *shm_array_get_bytes (ShmArray *self, GError **error);
 
 /* all of it */
 
+SHM_AVAILABLE_IN_1_0
+char *shm_array_to_string (ShmArray *self);
 
 /* the fields of records */
 

@@ -225,6 +225,10 @@ GBytes *shm_array_get_bytes (ShmArray *self, GError **error);
 
 SHM_AVAILABLE_IN_1_0
 char *shm_array_to_string (ShmArray *self);
+SHM_AVAILABLE_IN_1_0
+GVariant *shm_array_to_variant (ShmArray *self, GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new_from_variant (GVariant *variant, GError **error);
 
 /* the fields of records */
 

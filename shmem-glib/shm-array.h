@@ -253,5 +253,12 @@ gboolean shm_array_lookup_field (ShmArray *self,
                                  gsize *n_dims);
 SHM_AVAILABLE_IN_1_0
 ShmArray *shm_array_get_field (ShmArray *self, const char *name, GError **error);
+/* its memory, where it cannot be used itself */
+
+SHM_AVAILABLE_IN_1_0
+GBytes *shm_array_read_bytes (ShmArray *self, guint64 offset, gsize n_bytes, GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_array_write_bytes (
+    ShmArray *self, guint64 offset, const guint8 *data, gsize n_bytes, GError **error);
 
 G_END_DECLS

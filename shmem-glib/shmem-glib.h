@@ -17,6 +17,7 @@
 #include <shmem-glib/shm-error.h>
 #include <shmem-glib/shm-failure.h>
 #include <shmem-glib/shm-fork-func.h>
+#include <shmem-glib/shm-gjs.h>
 #include <shmem-glib/shm-job.h>
 #include <shmem-glib/shm-locker.h>
 #include <shmem-glib/shm-map-reduce.h>

@@ -183,6 +183,19 @@ test_prove (void)
   g_assert_cmpint (death.wait_status, ==, 0);
 }
 
+/* There is no engine of JavaScript here. */
+static void
+test_gjs (void)
+{
+  for (int i = 0; i < 2; i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      g_assert_false (shm_gjs_prepare (&error));
+      g_assert_error (error, SHM_ERROR, SHM_ERROR_NOT_SUPPORTED);
+    }
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -193,6 +206,7 @@ main (int argc, char *argv[])
   test_add ("/fork/hygiene", test_hygiene);
   test_add ("/fork/exit", test_exit);
   test_add ("/fork/prove", test_prove);
+  test_add ("/fork/gjs", test_gjs);
 
   return g_test_run ();
 }

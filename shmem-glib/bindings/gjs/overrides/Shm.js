@@ -1,0 +1,236 @@
+// SPDX-FileCopyrightText: The shmem-glib authors
+// SPDX-License-Identifier: LGPL-2.1-or-later
+
+/* shmem-glib for JavaScript: what the library is in every language is there under its own name, and beside it
+ * what makes it native: map(), mapAsync() and stream() of Shm.MapReduce, and typed arrays.
+ */
+
+/* exported _init */
+
+const System = imports.system;
+const {GLib} = imports.gi;
+
+const ByteArray = imports.byteArray;
+const {Run, getRandom} = imports.overrides._shmRun;
+const {isThenable} = imports.overrides._shmTransport;
+
+let Shm;
+
+function _section(func, enter, leave) {
+    enter();
+    try {
+        const result = func();
+        if (isThenable(result))
+            throw new TypeError('a section cannot wait for a Promise');
+        return result;
+    } finally {
+        leave();
+    }
+}
+
+function _extendPool() {
+    const {prototype} = Shm.MapReduce;
+
+    // The library's own map(), under the name that it has in C.
+    prototype.map_items = prototype.map;
+
+    Object.assign(prototype, {
+        /* Calls func(item, index) for each item in the workers, and waits; the results in the order
+         * of the items. */
+        map(func, items, options = {}) {
+            return new Run(Shm, this, func, items, options).run();
+        },
+
+        /* A promise of the same; the main loop goes on meanwhile. */
+        mapAsync(func, items, options = {}) {
+            try {
+                return new Run(Shm, this, func, items, options).runAsync();
+            } catch (error) {
+                return Promise.reject(error);
+            }
+        },
+
+        /* An asynchronous iterator of [index, result], as the results come. */
+        stream(func, items, options = {}) {
+            return new Run(Shm, this, func, items, options).stream();
+        },
+
+        /* Calls a function in the critical section, in which there is one worker at a time. */
+        critical(func) {
+            return _section(func, () => this.critical_enter(), () => this.critical_leave());
+        },
+
+        /* Calls a function in the ordered section, which the items enter in their order. */
+        ordered(func) {
+            return _section(func, () => this.ordered_enter(), () => this.ordered_leave());
+        },
+
+        /* A random number from 0 up to 1, that follows from the seed of the map and the item. */
+        random() {
+            return getRandom() ?? Math.random();
+        },
+    });
+    Object.defineProperty(prototype, 'rank', {
+        get() {
+            return this.get_rank();
+        },
+        configurable: true,
+    });
+}
+
+function _getArrayType(dtype) {
+    const {Dtype} = Shm;
+
+    switch (dtype) {
+    case Dtype.I1:
+        return Int8Array;
+    case Dtype.I2:
+        return Int16Array;
+    case Dtype.U2:
+        return Uint16Array;
+    case Dtype.I4:
+        return Int32Array;
+    case Dtype.U4:
+        return Uint32Array;
+    case Dtype.I8:
+        return BigInt64Array;
+    case Dtype.U8:
+        return BigUint64Array;
+    case Dtype.F4:
+    case Dtype.C8:
+        return Float32Array;
+    case Dtype.F8:
+    case Dtype.C16:
+        return Float64Array;
+    default:
+        return Uint8Array;
+    }
+}
+
+/** All the memory of an array, which must have some. */
+function _getMemory(array) {
+    return ByteArray.fromGBytes(array.get_bytes());
+}
+
+let _aliases = null;
+
+/** Whether this version of gjs gives the memory itself: written to from C, it must show. */
+function _probe() {
+    if (_aliases === null) {
+        const array = Shm.Array.new(Shm.Dtype.U1, [1]);
+        const memory = _getMemory(array);
+        array.set_int64([0], 1);
+        const isSeen = memory[0] === 1;
+        memory[0] = 2;
+        _aliases = isSeen && array.get_int64([0]) === 2;
+        array.close();
+    }
+    return _aliases;
+}
+
+function _extendArray() {
+    const {prototype} = Shm.Array;
+    const {close} = prototype;
+
+    Object.assign(prototype, {
+        /* The item at an index of as many numbers as there are axes. */
+        get(...index) {
+            switch (this.get_dtype()) {
+            case Shm.Dtype.I8:
+            case Shm.Dtype.U8:
+                return BigInt(this.get_value(index).print(false));
+            case Shm.Dtype.BOOL:
+                return this.get_int64(index) !== 0;
+            case Shm.Dtype.C8:
+            case Shm.Dtype.C16:
+            case Shm.Dtype.RECORD:
+                return this.get_value(index).deepUnpack();
+            default:
+                return this.get_double(index);
+            }
+        },
+
+        /* Sets the item at the index to the last argument. */
+        set(...args) {
+            const value = args.pop();
+            if (value instanceof GLib.Variant)
+                this.set_value(args, value);
+            else if (typeof value === 'bigint')
+                this.set_value(args, GLib.Variant.parse(
+                    null, `${value < 0n ? 'int64' : 'uint64'} ${value}`, null, null));
+            else
+                this.set_double(args, Number(value));
+        },
+
+        /* A copy of bytes. */
+        read(offset, nBytes) {
+            const bytes = this.read_bytes(offset, nBytes);
+            return nBytes > 0 ? ByteArray.fromGBytes(bytes) : new Uint8Array(0);
+        },
+
+        /* Writes the bytes of a typed array. */
+        write(offset, data) {
+            if (!ArrayBuffer.isView(data))
+                throw new TypeError('what is written is a typed array');
+            this.write_bytes(offset, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+        },
+
+        /* All items, in a typed array: the memory itself where `aliases` says so, else a copy. */
+        toTypedArray() {
+            const Type = _getArrayType(this.get_dtype());
+            if (this.get_n_bytes() === 0)
+                return new Type(0);
+            _probe();
+            const memory = _getMemory(this);
+            this._wasGiven = true;
+            return new Type(memory.buffer, memory.byteOffset,
+                memory.byteLength / Type.BYTES_PER_ELEMENT);
+        },
+
+        /* Lets go of the memory; typed arrays of it that are still used keep it. */
+        close() {
+            close.call(this);
+            if (this._wasGiven) {
+                this._wasGiven = false;
+                System.gc();
+            }
+        },
+    });
+    Object.defineProperty(prototype, 'aliases', {
+        get() {
+            return _probe();
+        },
+        configurable: true,
+    });
+}
+
+/** A new array of zeros, or a copy of a typed array. */
+function _newArray(type, shape) {
+    if (ArrayBuffer.isView(type)) {
+        const names = ['i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f4', 'f8'];
+        const dtype = names.map(name => Shm.dtype_from_string(name))
+            .find(candidate => type instanceof _getArrayType(candidate));
+        if (dtype === undefined)
+            throw new TypeError('there is no such type of items');
+        const array = Shm.Array.new(dtype, [type.length]);
+        array.write(0, type);
+        return array;
+    }
+    const dtype = typeof type === 'string' ? Shm.dtype_from_string(type) : type;
+    return Shm.Array.new(dtype, typeof shape === 'number' ? [shape] : shape);
+}
+
+function _init() {
+    Shm = this;
+    _extendPool();
+    _extendArray();
+    Shm.array = _newArray;
+
+    /* Without this no worker may run JavaScript, whoever starts it. */
+    try {
+        Shm.gjs_prepare();
+    } catch (error) {
+        Shm.set_debug(true);
+        console.warn(`shmem-glib works without workers: ${error.message}`);
+    }
+}

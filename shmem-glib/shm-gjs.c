@@ -4,23 +4,26 @@
 
 /* A fork of gjs that the engine survives.
  *
- * SpiderMonkey has helper threads, which sweep, compile and mark. In a child they are gone, and the first
- * collection waits for them for ever. But an embedder may run the helpers' tasks itself: so there is
- * a pool of threads here that takes them over, of which we know when it is idle, and which can be made anew in a child.
+ * SpiderMonkey has helper threads, which sweep, compile and mark. In a child they are gone, and the
+ * first collection waits for them for ever. But an embedder may run the helpers' tasks itself: so
+ * there is a pool of threads here that takes them over, of which we know when it is idle, and which
+ * can be made anew in a child.
  *
  *     engine ── shm_gjs_dispatch () ──▸ n_waiting ── shm_gjs_run () ──▸ RunHelperThreadTask ()
  *
- * Invariants: a task that was dispatched is counted in `n_waiting` until a thread takes it, and that
- * thread in `n_busy` until the task is done. Who forks holds `mutex` while both are zero: then no
- * helper holds a lock of the engine, since a thread of the pool takes them only within a task. The
- * engine calls the dispatch with its own lock held, and then `mutex` is taken; never the other way round.
+ * Invariants: a task that was dispatched is counted in `n_waiting` until a thread takes it, and
+ * that thread in `n_busy` until the task is done. Who forks holds `mutex` while both are zero: then
+ * no helper holds a lock of the engine, since a thread of the pool takes them only within a task.
+ * The engine calls the dispatch with its own lock held, and then `mutex` is taken; never the other
+ * way round.
  *
- * The engine's own threads, started before, are still there, and sleep: nothing is dispatched to them any
- * more. But they must have come to rest, or one would hold the engine's lock at the moment of a fork.
+ * The engine's own threads, started before, are still there, and sleep: nothing is dispatched to
+ * them any more. But they must have come to rest, or one would hold the engine's lock at the moment
+ * of a fork.
  *
- * Nothing of the engine is linked. Its calls are looked up by their names, which differ by version, since
- * the type of the callback is part of them: up to version 102 the engine picks the task itself, later it
- * hands the task to the callback.
+ * Nothing of the engine is linked. Its calls are looked up by their names, which differ by version,
+ * since the type of the callback is part of them: up to version 102 the engine picks the task
+ * itself, later it hands the task to the callback.
  */
 
 #include "config.h"
@@ -321,17 +324,19 @@ shm_gjs_install (GError **error)
  * shm_gjs_prepare:
  * @error: return location for an error
  *
- * Prepares the JavaScript engine of gjs for forks, once in a process, and sets with shm_set_fork_func() how
- * it is forked from now on. Without it a worker process that runs JavaScript hangs sooner or later, in the
- * collector of the engine.
+ * Prepares the JavaScript engine of gjs for forks, once in a process, and sets with
+ * shm_set_fork_func() how it is forked from now on. Without it a worker process that runs
+ * JavaScript hangs sooner or later, in the collector of the engine.
  *
- * It is for the module of gjs, which calls it when it is loaded, and makes all pools serial where it fails. It must be
- * called in the thread that runs JavaScript, which alone may start jobs whose functions are JavaScript. It collects all garbage, and takes
- * a few milliseconds. From then on the collector works in one go, and not in slices, since gjs does not call functions of
- * JavaScript between two slices of a sweep. Calls after the one that succeeded do nothing.
+ * It is for the module of gjs, which calls it when it is loaded, and makes all pools serial where
+ * it fails. It must be called in the thread that runs JavaScript, which alone may start jobs whose
+ * functions are JavaScript. It collects all garbage, and takes a few milliseconds. From then on the
+ * collector works in one go, and not in slices, since gjs does not call functions of JavaScript
+ * between two slices of a sweep. Calls after the one that succeeded do nothing.
  *
- * Outside of gjs, and with versions of the engine that are not known, it is a %SHM_ERROR_NOT_SUPPORTED;
- * a %SHM_ERROR_FAILED where the threads of the engine go on for several seconds.
+ * Outside of gjs, and with versions of the engine that are not known, it is a
+ * %SHM_ERROR_NOT_SUPPORTED; a %SHM_ERROR_FAILED where the threads of the engine go on for several
+ * seconds.
  *
  * Returns: %TRUE if worker processes may run JavaScript
  *
@@ -351,8 +356,8 @@ shm_gjs_prepare (GError **error)
   is_installed = TRUE;
 
   native_context = engine.get_native_context (engine.get_current ());
-  /* Between the slices of a sweep gjs calls no function of JavaScript: it returns what is zero, and the
-   * results would be lost. */
+  /* Between the slices of a sweep gjs calls no function of JavaScript: it returns what is zero, and
+   * the results would be lost. */
   engine.set_parameter (native_context, PARAMETER_INCREMENTAL, 0);
   engine.collect (native_context, REASON_API);
   if (!shm_gjs_wait_for_rest (error))

@@ -14,8 +14,8 @@ G_BEGIN_DECLS
  * @title: Forking in JavaScript
  * @short_description: what makes the engine of gjs ready for a fork
  *
- * The JavaScript engine of gjs has threads of its own, without which its collector waits for ever. So a fork has
- * to be prepared; the module for gjs does it when it is loaded.
+ * The JavaScript engine of gjs has threads of its own, without which its collector waits for ever.
+ * So a fork has to be prepared; the module for gjs does it when it is loaded.
  */
 
 SHM_AVAILABLE_IN_1_0

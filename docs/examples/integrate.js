@@ -76,7 +76,9 @@ function integrate(nPoints) {
     show('serial', serialSum, start);
 
     // Johann Bernoulli, 1697
-    const exact = Array.from({length: 16}, (_none, i) => (i + 1) ** -(i + 1)).reduce((a, b) => a + b);
+    let exact = 0;
+    for (let n = 16; n > 0; n--)
+        exact += n ** -n;
     print(`  ${'exact'.padEnd(18)} ${exact.toFixed(15)}`);
     const difference = Math.max(
         Math.abs(criticalSum.get(0) - arraySum), Math.abs(reducedSum - arraySum));

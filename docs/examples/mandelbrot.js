@@ -4,9 +4,10 @@
 
 /* usage: mandelbrot.js [FILE [WIDTH]]
  *
- * Draws the Mandelbrot set into FILE, a PNG, mandelbrot.png if it is not given. The pixels lie in a shared array;
- * an item is a row, which its worker writes there. The program goes on meanwhile, and tells how many rows are
- * done. Some rows are computed again by the caller, and have to be the same.
+ * Draws the Mandelbrot set into FILE, a PNG, mandelbrot.png if it is not given. The pixels lie in a
+ * shared array; an item is a row, which its worker writes there. The program goes on meanwhile, and
+ * tells how many rows are done. Some rows are computed again by the caller, and have to be the
+ * same.
  */
 
 import GLib from 'gi://GLib';

@@ -12,8 +12,8 @@ const pool = new Shm.MapReduce({nWorkers: 2});
 
 test('values arrive as they are', () => {
     const values = [
-        0, -0, 1.5, NaN, -Infinity, 2 ** 53, '', 'é\u0000\ud800', true, false, null, undefined, [], [1, ['a', null]],
-        {}, {a: {b: [1, NaN]}}, {'\u0000': [1n]}, 10n ** 30n, -5n,
+        0, -0, 1.5, NaN, -Infinity, 2 ** 53, '', 'é\u0000\ud800', true, false, null, undefined,
+        [], [1, ['a', null]], {}, {a: {b: [1, NaN]}}, {'\u0000': [1n]}, 10n ** 30n, -5n,
     ];
     const arrived = pool.map(value => value, values);
     for (const [i, value] of values.entries())
@@ -203,7 +203,8 @@ test('async, beside a main loop', async () => {
     GLib.source_remove(source);
     equal(results, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     ok(ticks > 3 && seen === 10);
-    equal(await Promise.all([pool.mapAsync(i => i, 2), new Shm.MapReduce().mapAsync(i => -i - 1, 2)]),
+    const other = new Shm.MapReduce();
+    equal(await Promise.all([pool.mapAsync(i => i, 2), other.mapAsync(i => -i - 1, 2)]),
         [[0, 1], [-1, -2]]);
     ok((await caught(() => pool.mapAsync(() => {
         throw new EvalError('later');

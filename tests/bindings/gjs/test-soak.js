@@ -35,7 +35,9 @@ const WORK = {
     },
 
     compiles(index) {
-        const func = new Function('n', `let s = ${index}; for (let i = 0; i < n; i++) s = (s * 31 + i) | 0; return s;`);
+        const func = new Function('n', `let s = ${index};
+            for (let i = 0; i < n; i++) s = (s * 31 + i) | 0;
+            return s;`);
         let s = index;
         for (let i = 0; i < 200000; i++)
             s = (s * 31 + i) | 0;

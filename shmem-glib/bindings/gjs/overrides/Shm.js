@@ -1,8 +1,9 @@
 // SPDX-FileCopyrightText: The shmem-glib authors
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/* shmem-glib for JavaScript: what the library is in every language is there under its own name, and beside it
- * what makes it native: map(), mapAsync() and stream() of Shm.MapReduce, and typed arrays.
+/* shmem-glib for JavaScript: what the library is in every language is there under its own name, and
+ * beside it what makes it native: map(), mapAsync() and stream() of Shm.MapReduce, and typed
+ * arrays.
  */
 
 /* exported _init */

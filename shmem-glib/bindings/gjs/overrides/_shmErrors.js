@@ -1,8 +1,8 @@
 // SPDX-FileCopyrightText: The shmem-glib authors
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/* Exceptions on their way from a worker to the caller: as data, since an engine makes a GError of one that has its
- * message alone.
+/* Exceptions on their way from a worker to the caller: as data, since an engine makes a GError of
+ * one that has its message alone.
  */
 
 /* exported fail, restore */
@@ -57,7 +57,7 @@ function _fromData(data) {
     const Type = Object.hasOwn(STANDARD, data.name) ? STANDARD[data.name] : Error;
     const error = new Type(data.message);
     if (error.name !== data.name)
-        Object.defineProperty(error, 'name', {value: data.name, configurable: true, writable: true});
+        error.name = data.name;
     Object.assign(error, data.properties);
     if (data.stack)
         error.stack = data.stack;

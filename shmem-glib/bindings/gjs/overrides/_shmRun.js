@@ -84,7 +84,7 @@ function _checkOptions(options) {
 function _toIndexable(items) {
     if (typeof items === 'number') {
         if (!Number.isSafeInteger(items) || items < 0)
-            throw new RangeError(`the number of items is a whole number from 0 up, and not ${items}`);
+            throw new RangeError(`the number of items cannot be ${items}`);
         return null;
     }
     if (Array.isArray(items) || (ArrayBuffer.isView(items) && !(items instanceof DataView)))
@@ -100,10 +100,10 @@ var Run = class {
         if (typeof func !== 'function')
             throw new TypeError('the work function is not a function');
         if (func instanceof AsyncFunction)
-            throw new TypeError('the work function cannot be an async one: a worker has no main loop');
+            throw new TypeError('the work function cannot be async: a worker has no main loop');
         _checkOptions(options);
         if (pool.get_backend() === Shm.BackendType.THREAD)
-            throw new Error('threads cannot run JavaScript: the backend has to be PROCESS or SERIAL');
+            throw new Error('threads cannot run JavaScript: use processes, or work serially');
         this._Shm = Shm;
         this._pool = pool;
         this._func = func;
@@ -135,7 +135,7 @@ var Run = class {
         const result = this._func(this._items === null ? index : this._items[index], index);
         if (Transport.isThenable(result)) {
             throw new TypeError(
-                `item ${index}: the work function returned a Promise, which no worker can wait for`);
+                `item ${index}: the work function returned a Promise, and no worker waits`);
         }
         return result;
     }

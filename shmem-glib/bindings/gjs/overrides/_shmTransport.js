@@ -3,10 +3,10 @@
 
 /* The results of a range on their way to the caller: one variant of bytes.
  *
- * Its first byte says how they are packed: numbers as an array of doubles, after 8 bytes; nulls as their count; all else as JSON. What JSON
- * does not have is an object with one key, MARK, there; and the bytes of typed arrays follow
- * the JSON. Results are checked and encoded one by one, while their item is still the one in
- * work, so that one that cannot travel fails its own item.
+ * Its first byte says how they are packed: numbers as an array of doubles, after 8 bytes; nulls as
+ * their count; all else as JSON. What JSON does not have is an object with one key, MARK, there;
+ * and the bytes of typed arrays follow the JSON. Results are checked and encoded one by one, while
+ * their item is still the one in work, so that one that cannot travel fails its own item.
  */
 
 /* exported Encoder, newVariant, unpack, isThenable */

@@ -47,7 +47,7 @@ class Waiter:
     def _drain(self, *_data: object) -> bool:
         try:
             numbers = self._reader.recv(4096)
-            if self._old >= 0:
+            if self._old is not None and self._old >= 0:
                 os.write(self._old, numbers)
         except OSError:
             pass
@@ -79,22 +79,29 @@ class Waiter:
             return self
         if self._source is None:
             self._open()
-        self._old = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._entered = True
         self._handlers.clear()
-        for number in HANDLED:
-            handler = signal.getsignal(number)
-            if callable(handler):
-                self._handlers[number] = handler
-                signal.signal(number, self._handle)
+        self._old = None
+        try:
+            # The handlers first: what they raise before they are ours must find no change.
+            for number in HANDLED:
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    self._handlers[number] = handler
+                    signal.signal(number, self._handle)
+            self._old = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
         if not self._entered:
             return
         self._entered = False
-        signal.set_wakeup_fd(self._old, warn_on_full_buffer=False)
-        self._drain()
+        if self._old is not None:
+            signal.set_wakeup_fd(self._old, warn_on_full_buffer=False)
+            self._drain()
         for number in reversed(HANDLED):
             if number in self._handlers and signal.getsignal(number) == self._handle:
                 signal.signal(number, self._handlers[number])

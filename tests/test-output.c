@@ -523,7 +523,7 @@ static void
 test_memory (gconstpointer data)
 {
   gboolean is_slow = TEST_SANITIZED || test_under_valgrind ();
-  guint64 n = is_slow ? 20000 : 3000000;
+  guint64 n = is_slow ? 20000 : 1000000;
   ShmOutput kind;
 
   for (kind = SHM_OUTPUT_STREAM; kind <= SHM_OUTPUT_NONE; kind++)

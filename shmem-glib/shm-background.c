@@ -337,10 +337,12 @@ shm_background_check (ShmBackground *self, GError **error)
   return FALSE;
 }
 
-/* It only has to wake the wait, which asks the cancellable itself. */
 static gboolean
 shm_background_wake (GCancellable *cancellable, gpointer user_data)
 {
+  gboolean *woken = user_data;
+
+  *woken = TRUE;
   return G_SOURCE_REMOVE;
 }
 
@@ -348,14 +350,16 @@ static void
 shm_background_run (ShmBackground *self, GCancellable *cancellable)
 {
   GSource *cancel_source = NULL;
+  gboolean woken = FALSE;
 
   if (cancellable != NULL)
     {
       cancel_source = g_cancellable_source_new (cancellable);
-      g_source_set_callback (cancel_source, G_SOURCE_FUNC (shm_background_wake), NULL, NULL);
+      g_source_set_callback (cancel_source, G_SOURCE_FUNC (shm_background_wake), &woken, NULL);
       g_source_attach (cancel_source, self->inner);
     }
-  while (!self->ended && !g_cancellable_is_cancelled (cancellable))
+  /* A cancellable is cancelled a moment before it tells its source, which must not be freed meanwhile. */
+  while (!self->ended && !woken)
     g_main_context_iteration (self->inner, TRUE);
   if (cancel_source != NULL)
     {

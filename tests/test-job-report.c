@@ -126,7 +126,8 @@ test_stream (gconstpointer data)
   g_assert_true (g_str_has_prefix (text, "\r"));
   g_assert_true (g_str_has_suffix (text, "\n"));
   lines = g_strsplit (text, "\r", -1);
-  g_assert_cmpuint (g_strv_length (lines), >=, 3);
+  /* Where one thread runs at a time the main context may have had no turn before the end. */
+  g_assert_cmpuint (g_strv_length (lines), >=, test_under_valgrind () ? 2 : 3);
   for (i = 1; lines[i] != NULL; i++)
     {
       g_assert_nonnull (strstr (lines[i], "/100"));

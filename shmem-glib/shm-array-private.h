@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "shm-array-iter.h"
 #include "shm-array.h"
 #include "shm-mapping-private.h"
 
@@ -71,6 +72,11 @@ void shm_array_count_elements (ShmArray *self);
 gboolean shm_array_check_axis (ShmArray *self, guint axis, GError **error);
 
 guint8 *shm_array_locate (ShmArray *self, const gsize *index, gsize n_index, GError **error);
+
+/* What is done to a run of evenly spaced items, as an iterator gives it. */
+void shm_array_run_read (const ShmArrayIter *iter, gpointer target, gsize item_size);
+void shm_array_run_write (const ShmArrayIter *iter, gconstpointer source, gsize item_size);
+void shm_array_run_fill (const ShmArrayIter *iter, gconstpointer value, gsize item_size);
 
 /* Copies the items side by side, in C order. */
 void shm_array_copy_items (ShmArray *source, guint8 *target);

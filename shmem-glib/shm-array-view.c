@@ -57,42 +57,61 @@ shm_array_check_axis (ShmArray *self, guint axis, GError **error)
   return FALSE;
 }
 
-#define COPY_ITEMS(size)                                                                           \
-  for (gsize i = 0; i < iter->n_items; i++)                                                        \
-  memcpy (target + i * (size), (guint8 *) iter->data + (gssize) i * iter->stride, (size))
-
-/* Copies a run's items side by side. The sizes of numbers are spelt out, since the compiler then
- * makes a copy one load and one store.
+/* Does something to each item of a run, which is at `item`. The sizes of numbers are spelt out,
+ * since the compiler then makes a copy one load and one store.
  */
-static void
-copy_run (guint8 *target, const ShmArrayIter *iter, gsize item_size)
+#define FOR_ITEMS(WORK, size)                                                                      \
+  for (gsize i = 0; i < iter->n_items; i++)                                                        \
+    {                                                                                              \
+      guint8 *item = (guint8 *) iter->data + (gssize) i * iter->stride;                            \
+                                                                                                   \
+      WORK (size);                                                                                 \
+    }
+
+#define FOR_ITEMS_OF_SIZE(WORK, item_size)                                                         \
+  switch (item_size)                                                                               \
+    {                                                                                              \
+    case 1:                                                                                        \
+      FOR_ITEMS (WORK, 1);                                                                         \
+      break;                                                                                       \
+    case 2:                                                                                        \
+      FOR_ITEMS (WORK, 2);                                                                         \
+      break;                                                                                       \
+    case 4:                                                                                        \
+      FOR_ITEMS (WORK, 4);                                                                         \
+      break;                                                                                       \
+    case 8:                                                                                        \
+      FOR_ITEMS (WORK, 8);                                                                         \
+      break;                                                                                       \
+    case 16:                                                                                       \
+      FOR_ITEMS (WORK, 16);                                                                        \
+      break;                                                                                       \
+    default:                                                                                       \
+      FOR_ITEMS (WORK, item_size);                                                                 \
+    }
+
+#define READ_ITEM(size) memcpy ((guint8 *) target + i * (size), item, (size))
+#define WRITE_ITEM(size) memcpy (item, (const guint8 *) source + i * (size), (size))
+#define FILL_ITEM(size) memcpy (item, value, (size))
+
+/* Copies a run's items to @target, side by side. */
+void
+shm_array_run_read (const ShmArrayIter *iter, gpointer target, gsize item_size)
 {
   if (iter->stride == (gssize) item_size)
-    {
-      memcpy (target, iter->data, iter->n_items * item_size);
-      return;
-    }
+    memcpy (target, iter->data, iter->n_items * item_size);
+  else
+    FOR_ITEMS_OF_SIZE (READ_ITEM, item_size)
+}
 
-  switch (item_size)
-    {
-    case 1:
-      COPY_ITEMS (1);
-      break;
-    case 2:
-      COPY_ITEMS (2);
-      break;
-    case 4:
-      COPY_ITEMS (4);
-      break;
-    case 8:
-      COPY_ITEMS (8);
-      break;
-    case 16:
-      COPY_ITEMS (16);
-      break;
-    default:
-      COPY_ITEMS (item_size);
-    }
+/* Copies the items that are side by side at @source into a run. */
+void
+shm_array_run_write (const ShmArrayIter *iter, gconstpointer source, gsize item_size)
+{
+  if (iter->stride == (gssize) item_size)
+    memcpy (iter->data, source, iter->n_items * item_size);
+  else
+    FOR_ITEMS_OF_SIZE (WRITE_ITEM, item_size)
 }
 
 /* Copies all items side by side, in C order. */
@@ -104,7 +123,7 @@ shm_array_copy_items (ShmArray *self, guint8 *target)
   shm_array_iter_init (&iter, self);
   while (shm_array_iter_next (&iter))
     {
-      copy_run (target, &iter, self->item_size);
+      shm_array_run_read (&iter, target, self->item_size);
       target += iter.n_items * self->item_size;
     }
 }
@@ -139,23 +158,18 @@ shm_array_new_copy (ShmArray *source, GError **error)
   return self;
 }
 
-#define FILL_ITEMS(size)                                                                           \
-  for (gsize i = 0; i < iter->n_items; i++)                                                        \
-  memcpy ((guint8 *) iter->data + (gssize) i * iter->stride, item, (size))
-
 /* Items that lie side by side are copied in blocks that double, up to what stays in a core's cache.
  */
-static void
-fill_run (const ShmArrayIter *iter, const guint8 *item, gsize item_size)
+void
+shm_array_run_fill (const ShmArrayIter *iter, gconstpointer value, gsize item_size)
 {
-  guint8 *first = iter->data;
-
   if (iter->stride == (gssize) item_size)
     {
+      guint8 *first = iter->data;
       gsize n_bytes = iter->n_items * item_size;
       gsize n_done = item_size;
 
-      memcpy (first, item, item_size);
+      memcpy (first, value, item_size);
       while (n_done < n_bytes)
         {
           gsize most = MAX (FILL_BLOCK / item_size, 1) * item_size;
@@ -164,29 +178,9 @@ fill_run (const ShmArrayIter *iter, const guint8 *item, gsize item_size)
           memcpy (first + n_done, first, n_more);
           n_done += n_more;
         }
-      return;
     }
-
-  switch (item_size)
-    {
-    case 1:
-      FILL_ITEMS (1);
-      break;
-    case 2:
-      FILL_ITEMS (2);
-      break;
-    case 4:
-      FILL_ITEMS (4);
-      break;
-    case 8:
-      FILL_ITEMS (8);
-      break;
-    case 16:
-      FILL_ITEMS (16);
-      break;
-    default:
-      FILL_ITEMS (item_size);
-    }
+  else
+    FOR_ITEMS_OF_SIZE (FILL_ITEM, item_size)
 }
 
 /**
@@ -222,7 +216,7 @@ shm_array_fill (ShmArray *self, GVariant *value, GError **error)
 
   shm_array_iter_init (&iter, self);
   while (shm_array_iter_next (&iter))
-    fill_run (&iter, item, self->item_size);
+    shm_array_run_fill (&iter, item, self->item_size);
   return TRUE;
 }
 

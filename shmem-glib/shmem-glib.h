@@ -7,6 +7,7 @@
 #define SHM_INSIDE
 #include <shmem-glib/shm-version.h>
 
+#include <shmem-glib/shm-algorithms.h>
 #include <shmem-glib/shm-array-iter.h>
 #include <shmem-glib/shm-array.h>
 #include <shmem-glib/shm-background.h>

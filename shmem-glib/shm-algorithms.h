@@ -91,4 +91,27 @@ SHM_AVAILABLE_IN_1_0
 GVariant *shm_map_reduce_max (
     ShmMapReduce *self, ShmArray *array, GCancellable *cancellable, guint64 *index, GError **error);
 
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_map_reduce_histogram (ShmMapReduce *self,
+                                    ShmArray *array,
+                                    guint64 n_bins,
+                                    double low,
+                                    double high,
+                                    GCancellable *cancellable,
+                                    GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_map_reduce_histogram_edges (ShmMapReduce *self,
+                                          ShmArray *array,
+                                          ShmArray *edges,
+                                          GCancellable *cancellable,
+                                          GError **error);
+
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_map_reduce_searchsorted (ShmMapReduce *self,
+                                       ShmArray *sorted,
+                                       ShmArray *values,
+                                       ShmSearchSide side,
+                                       GCancellable *cancellable,
+                                       GError **error);
+
 G_END_DECLS

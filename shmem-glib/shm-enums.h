@@ -199,6 +199,21 @@ typedef enum
 } ShmRegionFlags;
 
 /**
+ * ShmSearchSide:
+ * @SHM_SEARCH_SIDE_LEFT: before all items that are equal
+ * @SHM_SEARCH_SIDE_RIGHT: behind all items that are equal
+ *
+ * Where shm_map_reduce_searchsorted() would put a value beside items that are equal to it.
+ *
+ * Since: 1.0
+ */
+typedef enum
+{
+  SHM_SEARCH_SIDE_LEFT,
+  SHM_SEARCH_SIDE_RIGHT
+} ShmSearchSide;
+
+/**
  * ShmFailurePolicy:
  * @SHM_FAILURE_POLICY_ABORT: the first failure ends the job
  * @SHM_FAILURE_POLICY_COLLECT: the job goes on with the other items; the results hold %NULL at those that

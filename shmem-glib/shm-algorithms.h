@@ -107,6 +107,16 @@ ShmArray *shm_map_reduce_histogram_edges (ShmMapReduce *self,
                                           GError **error);
 
 SHM_AVAILABLE_IN_1_0
+gboolean shm_map_reduce_sort (ShmMapReduce *self,
+                              ShmArray *array,
+                              GCancellable *cancellable,
+                              GError **error);
+SHM_AVAILABLE_IN_1_0
+ShmArray *shm_map_reduce_argsort (ShmMapReduce *self,
+                                  ShmArray *array,
+                                  GCancellable *cancellable,
+                                  GError **error);
+SHM_AVAILABLE_IN_1_0
 ShmArray *shm_map_reduce_searchsorted (ShmMapReduce *self,
                                        ShmArray *sorted,
                                        ShmArray *values,

@@ -23,11 +23,13 @@ typedef struct
   ShmVerdict (*failure) (gpointer job, ShmFailure *failure); /* takes the failure */
   /* All that was handed over for the items below `lowest` has arrived. TRUE: look again soon. */
   gboolean (*look) (gpointer job, guint64 lowest);
-  /* A worker of this rank is gone; cpu_time in µs, peak_memory in bytes or 0. */
+  /* A worker of this rank is gone, or stays for another run; cpu_time in µs, peak_memory in bytes or 0. */
   void (*left) (
       gpointer job, guint rank, const ShmLine *line, gint64 cpu_time, guint64 peak_memory);
   /* Nothing runs any more; shm_backend_free () may follow at once. */
   void (*finished) (gpointer job);
+  /* All items are done, and have arrived; the workers wait for resume () or release (). */
+  void (*idle) (gpointer job);
 } ShmBackendClient;
 
 /* What a worker process may use; 0 is no limit. */
@@ -60,6 +62,10 @@ typedef struct
   ShmBackend *(*start) (const ShmBackendSetup *setup, GError **error);
   void (*stop) (ShmBackend *backend); /* soon; finished () follows, later, from the main context */
   void (*free) (ShmBackend *backend); /* after finished () only */
+  /* after idle (), where workers can be kept; else NULL */
+  gboolean (*can_resume) (ShmBackend *backend, const ShmBackendSetup *setup);
+  void (*resume) (ShmBackend *backend, const ShmBackendSetup *setup);
+  void (*release) (ShmBackend *backend); /* waits until all workers have left, and frees */
 } ShmBackendClass;
 
 struct _ShmBackend
@@ -72,6 +78,13 @@ struct _ShmBackend
 extern const ShmBackendClass shm_backend_process_class;
 extern const ShmBackendClass shm_backend_thread_class;
 extern const ShmBackendClass shm_backend_serial_class;
+
+/* The item as the user counts. */
+static inline guint64
+shm_backend_to_index (const ShmBackend *backend, guint64 item)
+{
+  return item == SHM_NO_ITEM ? item : backend->setup.work->base + item - backend->control->first;
+}
 
 /* for backends whose workers run beside the caller: a source that is ready when a worker has
  * something */

@@ -27,6 +27,7 @@
 #include "shm-process-private.h"
 
 #include <signal.h>
+#include <unistd.h>
 
 #include "shm-cpu-private.h"
 #include "shm-debug-private.h"
@@ -50,6 +51,7 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
 
   shm_ring_reset (shm_control_get_ring (control, rank));
   slot->handed_over = 0;
+  shm_process_remember (self, rank, TRUE);
   g_clear_error (&slot->damage);
   slot->timed_out = FALSE;
   slot->summed_up = FALSE;
@@ -112,7 +114,7 @@ shm_process_report (ShmProcess *self, ShmFailure *failure)
 void
 shm_process_report_error (ShmProcess *self, guint64 item, guint rank, const GError *error)
 {
-  guint64 index = item == SHM_NO_ITEM ? item : self->parent.setup.work->base + item;
+  guint64 index = shm_backend_to_index (&self->parent, item);
 
   shm_process_report (self, shm_failure_new (index, rank, error));
 }
@@ -191,7 +193,8 @@ shm_process_deliver (ShmProcess *self, guint rank, ShmFrame *frame)
       return;
     }
   value = frame->value;
-  index = frame->kind == SHM_FRAME_BROKEN ? SHM_NO_ITEM : setup->work->base + frame->begin;
+  index = shm_backend_to_index (&self->parent,
+                                frame->kind == SHM_FRAME_BROKEN ? SHM_NO_ITEM : frame->begin);
   failure = shm_failure_from_variant (index, rank, value);
   if (failure == NULL)
     {
@@ -232,7 +235,8 @@ shm_process_drain (ShmProcess *self, guint rank, gint64 until)
       g_autoptr (GError) error = NULL;
       ShmFrame frame;
 
-      switch (shm_wire_read (&slot->reader, ring, backend->control->limit, &frame, &error))
+      switch (shm_wire_read (&slot->reader, ring, backend->control->first, backend->control->limit,
+                             &frame, &error))
         {
         case SHM_WIRE_NOTHING:
           shm_process_take_arena (self, rank);
@@ -337,14 +341,16 @@ shm_process_dispatch (ShmBackend *backend)
   if (drained && !self->stopping && setup->client->look (setup->job, lowest))
     g_source_set_ready_time (self->source, 0);
 
-  if (self->n_children == 0)
+  if (drained && shm_process_rest (self, lowest))
+    setup->client->idle (setup->job);
+  else if (self->n_children == 0)
     {
       g_source_destroy (self->source);
       setup->client->finished (setup->job);
     }
 }
 
-static void
+void
 shm_process_free (ShmBackend *backend)
 {
   ShmProcess *self = (ShmProcess *) backend;
@@ -368,6 +374,12 @@ shm_process_free (ShmBackend *backend)
   g_free (self);
 }
 
+GSource *
+shm_process_new_source (ShmProcess *self)
+{
+  return shm_backend_source_new (&self->parent, shm_process_pending, shm_process_dispatch);
+}
+
 static ShmBackend *
 shm_process_start (const ShmBackendSetup *setup, GError **error)
 {
@@ -379,6 +391,7 @@ shm_process_start (const ShmBackendSetup *setup, GError **error)
   backend->setup = *setup;
   backend->setup.settings.with_rings = TRUE;
   backend->setup.settings.with_wakeups = TRUE;
+  self->owner = getpid ();
   self->fds.lifeline[0] = self->fds.lifeline[1] = -1;
   self->slots = g_new0 (ShmSlot, setup->settings.n_workers);
   for (rank = 0; rank < setup->settings.n_workers; rank++)
@@ -392,11 +405,11 @@ shm_process_start (const ShmBackendSetup *setup, GError **error)
   self->fds.event_fd = backend->control->event_fd;
   self->fds.arena_fd = shm_arena_get_fd (setup->arena);
   shm_thread_limit_prepare ();
-  self->source = shm_backend_source_new (backend, shm_process_pending, shm_process_dispatch);
+  self->source = shm_process_new_source (self);
   shm_process_fill (self);
   /* While the children work. */
   self->n_oom_kills = shm_cpu_oom_kills_at ("");
-  if (self->n_children > 0 && setup->settings.window == 0)
+  if (self->n_children > 0 && setup->settings.window == 0 && setup->settings.n_items > 0)
     shm_process_set_timer (self);
   else
     g_source_set_ready_time (self->source, 0);
@@ -408,4 +421,7 @@ const ShmBackendClass shm_backend_process_class = {
   .start = shm_process_start,
   .stop = shm_process_stop,
   .free = shm_process_free,
+  .can_resume = shm_process_can_resume,
+  .resume = shm_process_resume,
+  .release = shm_process_release,
 };

@@ -121,16 +121,20 @@ typedef struct
   gboolean in_order;            /* the caller keeps results until all items before them are done */
   gboolean can_sleep;           /* a worker may sleep until there are items */
   gboolean with_caller;         /* the caller itself is rank 0 of the region */
-  guint n_taken;                /* workers, times those of the jobs around this one */
+  gboolean keep; /* the limit stays open: when all is done the workers wait for another run */
+  guint n_taken; /* workers, times those of the jobs around this one */
   /* read often, written seldom */
-  guint64 limit;        /* items from this one on cannot be claimed yet; only grows */
-  guint32 closed;       /* the limit is the last one */
-  guint32 limit_wake;   /* who waits for items sleeps on it */
-  guint32 stop;         /* nobody may begin another item; sleepers go home */
-  guint32 n_orphans;    /* never too low; a death can leave it too high */
-  guint32 orphans_used; /* slots from this one on have never been used */
-  guint32 n_hand_overs; /* counts moves of ranges between lines and slots */
-  guint32 ordered_used; /* chunks of automatic size hold one item from here on */
+  guint64 first;       /* where the items of this run begin; the caller sets it before the limit */
+  guint64 argument_at; /* of this run, in the arena; see shm-job-keep.c */
+  guint64 argument_size; /* 0: it was inherited */
+  guint64 limit;         /* items from this one on cannot be claimed yet; only grows */
+  guint32 closed;        /* the limit is the last one */
+  guint32 limit_wake;    /* who waits for items sleeps on it */
+  guint32 stop;          /* nobody may begin another item; sleepers go home */
+  guint32 n_orphans;     /* never too low; a death can leave it too high */
+  guint32 orphans_used;  /* slots from this one on have never been used */
+  guint32 n_hand_overs;  /* counts moves of ranges between lines and slots */
+  guint32 ordered_used;  /* chunks of automatic size hold one item from here on */
   /* next item << 16 | rank + 1 of the last claimer */
   guint64 next __attribute__ ((aligned (SHM_CACHE_LINE)));
   guint64 loop __attribute__ ((aligned (SHM_CACHE_LINE)));    /* see shm-region.c */
@@ -164,7 +168,8 @@ typedef struct
   gsize map_size;
   guint n_workers;
   int event_fd;
-  guint64 limit; /* the caller's own copies: what is shared may get damaged */
+  guint64 first; /* the caller's own copies: what is shared may get damaged */
+  guint64 limit;
   gboolean closed;
   guint64 n_done_before; /* the caller's: done by workers that are gone */
   guint64 lowest;        /* the caller's: all items below this have been seen done */
@@ -183,9 +188,10 @@ typedef struct
   gboolean in_order;            /* the caller wants to hear of each item that is done */
   gsize feed_size;              /* slots for items that are fed to processes */
   gboolean with_caller;         /* rank 0 is the caller's own */
-  guint n_taken;                /* workers, times those of the jobs around this one */
-  gboolean with_rings;          /* results travel through shared memory */
-  gboolean with_wakeups;        /* the workers do not run in the caller's own thread */
+  gboolean keep;         /* the workers stay for another run; `n_items` are those of the first */
+  guint n_taken;         /* workers, times those of the jobs around this one */
+  gboolean with_rings;   /* results travel through shared memory */
+  gboolean with_wakeups; /* the workers do not run in the caller's own thread */
 } ShmControlSettings;
 
 ShmControl *shm_control_new (const ShmControlSettings *settings, GError **error);
@@ -197,6 +203,7 @@ void shm_control_ask (ShmControl *control, gboolean urgent);
 void shm_control_stop (ShmControl *control);
 void shm_control_wake (guint32 *word);
 void shm_control_set_limit (ShmControl *control, guint64 limit, gboolean closed);
+void shm_control_begin_run (ShmControl *control, guint64 n_items);
 guint64 shm_control_count_done (ShmControl *control);
 gpointer shm_control_get_ring (ShmControl *control, guint rank);
 

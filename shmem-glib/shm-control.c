@@ -92,14 +92,15 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   self->header->stop_at_failure = settings->stop_at_failure;
   self->header->item_timeout = settings->item_timeout;
   self->header->max_items_per_worker = settings->max_items_per_worker;
-  self->closed = settings->window == 0;
-  self->limit = self->closed ? settings->n_items : 0;
+  self->closed = settings->window == 0 && !settings->keep;
+  self->limit = settings->window == 0 ? settings->n_items : 0;
   self->header->limit = self->limit;
   self->header->closed = self->closed;
   self->header->max_chunk = settings->window ? MAX (1, settings->window / (4 * n)) : 0;
   self->header->in_order = settings->in_order;
   self->header->can_sleep = settings->with_wakeups;
   self->header->with_caller = settings->with_caller;
+  self->header->keep = settings->keep;
   self->header->n_taken = settings->n_taken;
   shm_schedule_init (self);
 
@@ -180,6 +181,15 @@ shm_control_set_limit (ShmControl *self, guint64 limit, gboolean closed)
   __atomic_store_n (&header->closed, closed, __ATOMIC_SEQ_CST);
   if (header->can_sleep)
     shm_control_wake (&header->limit_wake);
+}
+
+/* All items were done, and the workers wait: for the items that come next. For the caller alone. */
+void
+shm_control_begin_run (ShmControl *self, guint64 n_items)
+{
+  self->first = self->limit;
+  __atomic_store_n (&self->header->first, self->first, __ATOMIC_SEQ_CST);
+  shm_control_set_limit (self, self->first + n_items, FALSE);
 }
 
 /* Items that were done, and whatever of the ranges in work has been. */

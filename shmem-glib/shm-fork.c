@@ -261,7 +261,8 @@ shm_fork_flush_stream (FILE *stream)
     }
 }
 
-static void
+/* Writes what this process has printed. */
+void
 shm_fork_flush (void)
 {
   shm_fork_flush_stream (stdout);

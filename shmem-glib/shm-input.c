@@ -64,6 +64,16 @@ shm_input_clear (ShmInput *self)
   shm_input_drop (self);
 }
 
+/* The items are needed again only if there may be another run, and if they are there from the beginning. */
+void
+shm_input_end_run (ShmInput *self, gboolean may_run_again)
+{
+  if (!may_run_again || self->kind == SHM_INPUT_FEED)
+    shm_input_drop (self);
+  self->n_fed = self->n_released = 0;
+  self->part = (ShmArenaPart){ 0 };
+}
+
 /* Without an arena the workers are in this process. */
 gboolean
 shm_input_open (ShmInput *self, guint64 window, ShmArena *arena, GError **error)

@@ -223,6 +223,11 @@ shm_job_frame (gpointer job, guint rank, ShmFrame *frame)
 {
   ShmJob *self = job;
 
+  if (frame->kind != SHM_FRAME_SUMMARY)
+    {
+      frame->begin -= self->backend->control->first;
+      frame->end -= self->backend->control->first;
+    }
   if (self->error != NULL)
     g_variant_unref (frame->value);
   else if (frame->kind == SHM_FRAME_SUMMARY)

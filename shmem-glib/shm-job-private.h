@@ -47,6 +47,7 @@ struct _ShmJob
   gboolean with_caller; /* of a region */
   gboolean is_quiet;    /* the environment cannot make it tell of itself */
   GOutputStream *progress_stream;
+  gboolean keep_workers; /* it may be run again */
 
   /* of its run */
   ShmJobState state;
@@ -57,7 +58,12 @@ struct _ShmJob
   guint64 window_used; /* 0: all can be claimed from the beginning */
   gboolean feed_ended;
   ShmBackend *backend;
-  ShmArena *arena; /* of processes; after the run only if there may be something in it */
+  ShmArena *arena;  /* of processes; after the run only if there may be something in it */
+  ShmBackend *kept; /* between runs: what has its workers, and the arena */
+  ShmArenaPart argument_part;
+  gboolean argument_is_new; /* to workers that were kept */
+  guint64 n_done_before;    /* by kept workers, in earlier runs */
+  gboolean is_idle;         /* all is done, and the workers stay */
   GMainContext *context;
   GCancellable *cancellable;
   GSource *cancel_source;
@@ -92,7 +98,7 @@ void shm_job_set_base (ShmJob *self, guint64 base);
 void
 shm_job_set_region (ShmJob *self, ShmRegionFunc func, gpointer user_data, gboolean with_caller);
 GPtrArray *shm_job_steal_results (ShmJob *self);
-void shm_job_set_n_items (ShmJob *self, guint64 n_items);
+void shm_job_update_n_items (ShmJob *self, guint64 n_items);
 void shm_job_notify_progress (ShmJob *self);
 void shm_job_emit_result (ShmJob *self, guint64 index, GVariant *value);
 
@@ -109,6 +115,15 @@ void shm_job_stop_report (ShmJob *self);
 void shm_job_end_report (ShmJob *self);
 void
 shm_job_left (gpointer job, guint rank, const ShmLine *line, gint64 cpu_time, guint64 peak_memory);
+
+/* shm-job-keep.c */
+gboolean shm_job_may_run (ShmJob *self);
+gboolean shm_job_begin_change (ShmJob *self);
+gboolean shm_job_can_keep (ShmJob *self, const ShmBackendClass *klass);
+void shm_job_forget_run (ShmJob *self);
+gboolean shm_job_resume (ShmJob *self, ShmBackendSetup *setup, GError **error);
+void shm_job_begin_rest (ShmJob *self);
+void shm_job_drop_kept (ShmJob *self);
 
 /* shm-job-run.c */
 gboolean shm_job_start (ShmJob *self,

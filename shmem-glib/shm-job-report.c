@@ -23,7 +23,7 @@
 static guint64
 shm_job_count_done (ShmJob *self)
 {
-  guint64 n_done = shm_control_count_done (self->backend->control);
+  guint64 n_done = shm_control_count_done (self->backend->control) - self->n_done_before;
 
   /* Items that had to be worked on twice count twice, up to here. */
   return CLAMP (n_done, self->n_done, MAX (self->n_items, self->n_done));

@@ -37,7 +37,7 @@ shm_job_abort (ShmJob *self, GError *error)
       return;
     }
   self->error = error;
-  if (self->backend != NULL)
+  if (self->backend != NULL && !self->is_idle)
     self->backend->klass->stop (self->backend);
 }
 
@@ -50,10 +50,12 @@ shm_job_release (ShmJob *self)
       g_clear_pointer (&self->cancel_source, g_source_unref);
     }
   g_clear_object (&self->cancellable);
-  if (self->backend != NULL)
+  if (self->is_idle)
+    shm_job_begin_rest (self);
+  else if (self->backend != NULL)
     self->backend->klass->free (g_steal_pointer (&self->backend));
-  shm_input_clear (&self->input);
-  if (!self->has_deposits)
+  shm_input_end_run (&self->input, self->keep_workers);
+  if (!self->has_deposits && self->kept == NULL)
     g_clear_pointer (&self->arena, shm_arena_unref);
   g_clear_pointer (&self->context, g_main_context_unref);
 }
@@ -93,10 +95,18 @@ shm_job_finished (gpointer job)
   shm_job_end_report (self);
   shm_job_release (self);
   self->state = SHM_JOB_DONE;
-  shm_job_clear_calls (self);
+  if (!self->keep_workers)
+    shm_job_clear_calls (self);
 
   if (done != NULL)
     done (self, g_steal_pointer (&self->error), self->done_data);
+}
+
+static void
+shm_job_idle (gpointer job)
+{
+  ((ShmJob *) job)->is_idle = TRUE;
+  shm_job_finished (job);
 }
 
 /* For who has added to `n_holds`, in the job's context. */
@@ -113,6 +123,7 @@ static const ShmBackendClient job_client = {
   .look = shm_job_look,
   .left = shm_job_left,
   .finished = shm_job_finished,
+  .idle = shm_job_idle,
 };
 
 static gboolean
@@ -130,11 +141,11 @@ shm_job_check (ShmJob *self, GCancellable *cancellable, GError **error)
 {
   if (g_cancellable_set_error_if_cancelled (cancellable, error))
     return FALSE;
-  if (self->state != SHM_JOB_NEW || self->work.call.func == NULL)
+  if (!shm_job_may_run (self) || self->work.call.func == NULL)
     {
       g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
-                           self->state != SHM_JOB_NEW ? _ ("A job can be run only once")
-                                                      : _ ("The job has no work function"));
+                           !shm_job_may_run (self) ? _ ("A job can be run only once")
+                                                   : _ ("The job has no work function"));
       return FALSE;
     }
   if (self->n_items > SHM_CONTROL_MAX_ITEMS ||
@@ -189,7 +200,8 @@ shm_job_count_workers (ShmJob *self, const ShmBackendClass *klass)
 
   if (klass == &shm_backend_serial_class)
     return 1;
-  if (self->input.kind == SHM_INPUT_FEED || self->work.kind == SHM_WORK_REGION)
+  if (self->input.kind == SHM_INPUT_FEED || self->work.kind == SHM_WORK_REGION ||
+      shm_job_can_keep (self, klass))
     return n_workers;
   return MAX (1, MIN (n_workers, self->n_items));
 }
@@ -214,7 +226,7 @@ shm_job_prepare (ShmJob *self, guint n_workers)
   if (self->input.kind == SHM_INPUT_FEED || streams_in_order)
     self->window_used = self->window ? self->window : (guint64) n_workers * WINDOW_PER_WORKER;
   if (self->work.kind == SHM_WORK_REGION)
-    shm_job_set_n_items (self, n_workers);
+    shm_job_update_n_items (self, n_workers);
 }
 
 static void
@@ -239,6 +251,7 @@ shm_job_fill_setup (ShmJob *self, const ShmBackendClass *klass, ShmBackendSetup 
   settings->max_items_per_worker = is_process && !is_region ? pool->max_items_per_worker : 0;
   settings->stop_at_failure = self->failure_policy == SHM_FAILURE_POLICY_ABORT || is_region;
 
+  settings->keep = shm_job_can_keep (self, klass);
   settings->n_taken = MIN ((guint64) shm_worker_count_taken () * settings->n_workers, G_MAXUINT);
 
   setup->limits.memory = pool->worker_memory;
@@ -247,6 +260,38 @@ shm_job_fill_setup (ShmJob *self, const ShmBackendClass *klass, ShmBackendSetup 
   setup->limits.threads_are_automatic = pool->worker_threads == 0;
   setup->limits.n_threads =
       pool->worker_threads ? pool->worker_threads : MAX (1, shm_cpu_count () / settings->n_taken);
+}
+
+static gboolean
+shm_job_start_backend (ShmJob *self,
+                       const ShmBackendClass *klass,
+                       ShmBackendSetup *setup,
+                       GError **error)
+{
+  GError *local_error = NULL;
+
+  if (klass == &shm_backend_process_class)
+    {
+      setup->arena = self->arena;
+      if (shm_job_resume (self, setup, &local_error))
+        return TRUE;
+      if (local_error != NULL)
+        {
+          g_propagate_error (error, local_error);
+          return FALSE;
+        }
+      shm_job_drop_kept (self);
+      g_clear_pointer (&self->arena, shm_arena_unref);
+      self->has_deposits = self->argument_is_new = FALSE;
+      setup->arena = self->arena = shm_arena_new (error);
+      if (self->arena == NULL)
+        return FALSE;
+    }
+  if (self->input.kind == SHM_INPUT_FEED &&
+      !shm_input_open (&self->input, self->window_used, setup->arena, error))
+    return FALSE;
+  self->backend = klass->start (setup, error);
+  return self->backend != NULL;
 }
 
 gboolean
@@ -269,6 +314,8 @@ shm_job_start (ShmJob *self,
   if (!shm_job_check (self, cancellable, error))
     return FALSE;
   klass = shm_job_choose_backend (self);
+  if (self->state == SHM_JOB_DONE)
+    shm_job_forget_run (self);
   setup.settings.n_workers = shm_job_count_workers (self, klass);
   shm_job_prepare (self, setup.settings.n_workers);
   shm_job_fill_setup (self, klass, &setup);
@@ -277,19 +324,13 @@ shm_job_start (ShmJob *self,
   self->done = done;
   self->done_data = done_data;
   shm_job_start_report (self);
-  if (klass != &shm_backend_process_class || (self->arena = shm_arena_new (error)) != NULL)
-    {
-      setup.arena = self->arena;
-      if (self->input.kind != SHM_INPUT_FEED ||
-          shm_input_open (&self->input, self->window_used, self->arena, error))
-        self->backend = klass->start (&setup, error);
-    }
-  if (self->backend == NULL)
+  if (!shm_job_start_backend (self, klass, &setup, error))
     {
       shm_job_stop_report (self);
       self->state = SHM_JOB_DONE;
       shm_job_release (self);
-      shm_job_clear_calls (self);
+      if (!self->keep_workers)
+        shm_job_clear_calls (self);
       return FALSE;
     }
   if (cancellable != NULL)

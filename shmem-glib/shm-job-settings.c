@@ -15,7 +15,7 @@ shm_job_set_work (
     ShmJob *self, ShmWorkKind kind, GCallback func, gpointer user_data, GDestroyNotify destroy)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (shm_job_begin_change (self));
   g_return_if_fail (func != NULL);
 
   self->work.kind = kind;
@@ -27,7 +27,7 @@ shm_job_set_other (
     ShmJob *self, ShmCall *call, GCallback func, gpointer user_data, GDestroyNotify destroy)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (shm_job_begin_change (self));
   g_return_if_fail (func != NULL);
 
   shm_job_set_call (call, func, user_data, destroy);
@@ -35,7 +35,7 @@ shm_job_set_other (
 
 /**
  * shm_job_set_map_func:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @func: (scope notified) (closure user_data) (destroy destroy): what works on an item
  * @user_data: data for @func
  * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
@@ -53,7 +53,7 @@ shm_job_set_map_func (ShmJob *self, ShmMapFunc func, gpointer user_data, GDestro
 
 /**
  * shm_job_set_range_func:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @func: (scope notified) (closure user_data) (destroy destroy): what works on a range of items
  * @user_data: data for @func
  * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
@@ -71,7 +71,7 @@ shm_job_set_range_func (ShmJob *self, ShmRangeFunc func, gpointer user_data, GDe
 
 /**
  * shm_job_set_loop_func:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @func: (scope notified) (closure user_data) (destroy destroy): what works on a range of items
  * @user_data: data for @func
  * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
@@ -89,7 +89,7 @@ shm_job_set_loop_func (ShmJob *self, ShmLoopFunc func, gpointer user_data, GDest
 
 /**
  * shm_job_set_reduce_func:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @func: (scope notified) (closure user_data) (destroy destroy): what takes a result in the caller
  * @user_data: data for @func
  * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
@@ -110,7 +110,7 @@ shm_job_set_reduce_func (ShmJob *self,
 
 /**
  * shm_job_set_set_up_func:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @func: (scope notified) (closure user_data) (destroy destroy): what prepares a worker
  * @user_data: data for @func
  * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
@@ -132,7 +132,7 @@ shm_job_set_set_up_func (ShmJob *self,
 
 /**
  * shm_job_set_tear_down_func:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @func: (scope notified) (closure user_data) (destroy destroy): what ends a worker
  * @user_data: data for @func
  * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
@@ -159,7 +159,7 @@ shm_job_set_tear_down_func (ShmJob *self,
 
 /**
  * shm_job_set_result_func:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @func: (scope notified) (closure user_data) (destroy destroy): what takes a result in the caller
  * @user_data: data for @func
  * @destroy: (nullable): frees @user_data, in the caller, when the job has ended
@@ -181,7 +181,7 @@ shm_job_set_result_func (ShmJob *self,
 
 /**
  * shm_job_set_items:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @items: an array, or another container; a floating reference is sunk
  *
  * Makes the children of @items the items of the job, for shm_job_get_item(). They do not travel: a worker process has
@@ -193,16 +193,16 @@ void
 shm_job_set_items (ShmJob *self, GVariant *items)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (shm_job_begin_change (self));
   g_return_if_fail (items != NULL && g_variant_is_container (items));
 
   shm_input_set_values (&self->input, items);
-  shm_job_set_n_items (self, g_variant_n_children (items));
+  shm_job_update_n_items (self, g_variant_n_children (items));
 }
 
 /**
  * shm_job_set_model:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @model: a list
  *
  * Makes the objects that are in @model now the items of the job, for shm_job_get_object(). What
@@ -214,16 +214,16 @@ void
 shm_job_set_model (ShmJob *self, GListModel *model)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (shm_job_begin_change (self));
   g_return_if_fail (G_IS_LIST_MODEL (model));
 
   shm_input_set_objects (&self->input, model);
-  shm_job_set_n_items (self, self->input.objects->len);
+  shm_job_update_n_items (self, self->input.objects->len);
 }
 
 /**
  * shm_job_set_feed_func:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @func: (scope notified) (closure user_data) (destroy destroy): what makes the items
  * @user_data: data for @func
  * @destroy: (nullable): frees @user_data, when the job has ended
@@ -240,12 +240,12 @@ void
 shm_job_set_feed_func (ShmJob *self, ShmFeedFunc func, gpointer user_data, GDestroyNotify destroy)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (shm_job_begin_change (self));
 
   shm_job_set_other (self, &self->feed, G_CALLBACK (func), user_data, destroy);
   shm_input_clear (&self->input);
   self->input.kind = SHM_INPUT_FEED;
-  shm_job_set_n_items (self, 0);
+  shm_job_update_n_items (self, 0);
 }
 
 /* Whether the calling thread may ask for this item. Of a feed, the place of one that is done may be another's. */
@@ -329,7 +329,7 @@ shm_job_get_output (ShmJob *self)
 
 /**
  * shm_job_set_output:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @output: what becomes of the results
  *
  * Sets what becomes of the results; see #ShmJob:output.
@@ -340,7 +340,7 @@ void
 shm_job_set_output (ShmJob *self, ShmOutput output)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (shm_job_begin_change (self));
 
   if (self->output == output)
     return;
@@ -368,7 +368,7 @@ shm_job_get_window (ShmJob *self)
 
 /**
  * shm_job_set_window:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @window: the number of items, at most %G_MAXUINT32, or 0 for automatic
  *
  * Sets how many items may be on their way together; see #ShmJob:window.
@@ -379,7 +379,7 @@ void
 shm_job_set_window (ShmJob *self, guint64 window)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (shm_job_begin_change (self));
   g_return_if_fail (window <= G_MAXUINT32);
 
   if (self->window == window)
@@ -408,7 +408,7 @@ shm_job_get_seed (ShmJob *self)
 
 /**
  * shm_job_set_seed:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @seed: the seed, or 0 for a random one
  *
  * Sets what the seeds of the items are derived from; see #ShmJob:seed.
@@ -419,7 +419,7 @@ void
 shm_job_set_seed (ShmJob *self, guint64 seed)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (shm_job_begin_change (self));
 
   self->work.reseed = seed != 0;
   if (self->work.seed == seed)
@@ -470,7 +470,7 @@ shm_job_get_trace (ShmJob *self)
 
 /**
  * shm_job_set_trace:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @trace: whether to make a record
  *
  * Sets whether a record of the items is made; see #ShmJob:trace.
@@ -481,7 +481,7 @@ void
 shm_job_set_trace (ShmJob *self, gboolean trace)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (shm_job_begin_change (self));
 
   trace = !!trace;
   if (self->trace_wanted == trace)
@@ -492,7 +492,7 @@ shm_job_set_trace (ShmJob *self, gboolean trace)
 
 /**
  * shm_job_set_progress_stream:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @stream: (nullable): where to, or %NULL for nowhere
  *
  * Has the job write a line of progress to @stream while it runs, over and over in its place by a carriage
@@ -505,7 +505,7 @@ void
 shm_job_set_progress_stream (ShmJob *self, GOutputStream *stream)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (self->state == SHM_JOB_NEW);
+  g_return_if_fail (shm_job_begin_change (self));
   g_return_if_fail (stream == NULL || G_IS_OUTPUT_STREAM (stream));
 
   g_set_object (&self->progress_stream, stream);

@@ -56,6 +56,7 @@ enum
   PROP_WINDOW,
   PROP_SEED,
   PROP_TRACE,
+  PROP_KEEP_WORKERS,
   PROP_N_DONE,
   PROP_FRACTION,
   PROP_RATE,
@@ -105,8 +106,10 @@ shm_job_finalize (GObject *object)
   ShmJob *self = SHM_JOB (object);
 
   g_assert (self->state != SHM_JOB_RUNNING);
+  shm_job_drop_kept (self);
   shm_job_clear_calls (self);
   shm_input_clear (&self->input);
+  g_clear_pointer (&self->work.argument, g_variant_unref);
   g_clear_pointer (&self->results, g_ptr_array_unref);
   g_clear_pointer (&self->summaries, g_ptr_array_unref);
   g_clear_pointer (&self->statistics, g_ptr_array_unref);
@@ -144,6 +147,9 @@ shm_job_get_property (GObject *object, guint property_id, GValue *value, GParamS
       break;
     case PROP_TRACE:
       g_value_set_boolean (value, self->trace_wanted);
+      break;
+    case PROP_KEEP_WORKERS:
+      g_value_set_boolean (value, self->keep_workers);
       break;
     case PROP_N_DONE:
       g_value_set_uint64 (value, shm_job_get_n_done (self));
@@ -186,6 +192,9 @@ shm_job_set_property (GObject *object, guint property_id, const GValue *value, G
       break;
     case PROP_TRACE:
       shm_job_set_trace (self, g_value_get_boolean (value));
+      break;
+    case PROP_KEEP_WORKERS:
+      shm_job_set_keep_workers (self, g_value_get_boolean (value));
       break;
     default:
       G_OBJECT_WARN_INVALID_PROPERTY_ID (object, property_id, pspec);
@@ -288,6 +297,27 @@ shm_job_class_init (ShmJobClass *klass)
    */
   properties[PROP_TRACE] = g_param_spec_boolean (
       "trace", "Trace", "Whether a record of the items is made", FALSE, setting);
+
+  /**
+   * ShmJob:keep-workers:
+   *
+   * Whether the job can be run again, and keeps its functions and, where it can, its worker processes in between:
+   * for many small runs, each of which costs a few wake-ups then, and no fork.
+   *
+   * Workers that were kept see the caller's private memory as it was when they were forked. What changes between the
+   * runs must lie in shared arrays that were made before, or be the argument: shm_job_set_argument(). The number of
+   * items may change as well: shm_job_set_n_items(). Whatever else is set, of the job or of its pool, has the next
+   * run start new workers; so does a failure. With %SHM_SCHEDULE_STATIC, with items from elsewhere than a count,
+   * with results in the order of the items, a tear-down function or a trace, each run starts its own; and in
+   * threads.
+   *
+   * Between the runs the workers sleep, and nobody watches them. They leave with the job's last reference, with
+   * shm_job_release_workers(), or with the caller.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_KEEP_WORKERS] = g_param_spec_boolean (
+      "keep-workers", "Keep workers", "Whether the job can be run again", FALSE, setting);
 
   /**
    * ShmJob:n-done:
@@ -417,7 +447,7 @@ shm_job_get_n_items (ShmJob *self)
 }
 
 void
-shm_job_set_n_items (ShmJob *self, guint64 n_items)
+shm_job_update_n_items (ShmJob *self, guint64 n_items)
 {
   if (self->n_items == n_items)
     return;

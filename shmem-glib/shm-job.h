@@ -53,6 +53,18 @@ SHM_AVAILABLE_IN_1_0
 ShmMapReduce *shm_job_get_pool (ShmJob *self);
 SHM_AVAILABLE_IN_1_0
 guint64 shm_job_get_n_items (ShmJob *self);
+SHM_AVAILABLE_IN_1_0
+void shm_job_set_n_items (ShmJob *self, guint64 n_items);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_job_get_keep_workers (ShmJob *self);
+SHM_AVAILABLE_IN_1_0
+void shm_job_set_keep_workers (ShmJob *self, gboolean keep_workers);
+SHM_AVAILABLE_IN_1_0
+void shm_job_release_workers (ShmJob *self);
+SHM_AVAILABLE_IN_1_0
+GVariant *shm_job_get_argument (ShmJob *self);
+SHM_AVAILABLE_IN_1_0
+void shm_job_set_argument (ShmJob *self, GVariant *argument);
 
 SHM_AVAILABLE_IN_1_0
 void shm_job_set_items (ShmJob *self, GVariant *items);

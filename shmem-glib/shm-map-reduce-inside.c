@@ -95,7 +95,7 @@ shm_map_reduce_begin_item (ShmMapReduce *self, guint64 index)
 
   g_return_if_fail (worker != NULL);
 
-  if (!shm_worker_begin_item (worker, index - worker->work->base))
+  if (!shm_worker_begin_item (worker, shm_worker_to_item (worker, index)))
     g_critical ("%s: item %" G_GUINT64_FORMAT " is not in the range, or was begun before",
                 G_STRFUNC, index);
 }
@@ -127,6 +127,29 @@ shm_map_reduce_fail_item (ShmMapReduce *self,
   g_return_if_fail (error != NULL);
 
   shm_worker_fail_item (worker, error, traceback, payload);
+}
+
+/**
+ * shm_map_reduce_get_argument:
+ * @self: a pool, in whose work function the calling thread is
+ * @error: return location for an error
+ *
+ * Gets the argument of the run; see shm_job_set_argument().
+ *
+ * Returns: (transfer full) (nullable): the argument, or %NULL if there is none; %NULL with @error set if it cannot
+ *   be had
+ *
+ * Since: 1.0
+ */
+GVariant *
+shm_map_reduce_get_argument (ShmMapReduce *self, GError **error)
+{
+  ShmWorker *worker;
+
+  g_return_val_if_fail (SHM_IS_MAP_REDUCE (self), NULL);
+
+  worker = shm_map_reduce_find_worker (self, error);
+  return worker ? shm_worker_get_argument (worker, error) : NULL;
 }
 
 ShmWorker *

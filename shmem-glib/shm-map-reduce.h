@@ -275,6 +275,8 @@ gint shm_map_reduce_get_rank (ShmMapReduce *self);
 SHM_AVAILABLE_IN_1_0
 ShmJob *shm_map_reduce_get_job (ShmMapReduce *self);
 SHM_AVAILABLE_IN_1_0
+GVariant *shm_map_reduce_get_argument (ShmMapReduce *self, GError **error);
+SHM_AVAILABLE_IN_1_0
 gpointer shm_map_reduce_get_state (ShmMapReduce *self);
 SHM_AVAILABLE_IN_1_0
 void shm_map_reduce_begin_item (ShmMapReduce *self, guint64 index);

@@ -96,8 +96,7 @@ shm_process_bury (ShmProcess *self, guint rank, ShmDeath *death)
       (backend->control->lines[rank].state != SHM_LINE_RECYCLED &&
        ++self->n_idle_deaths > MAX_IDLE_DEATHS))
     {
-      guint64 index =
-          remains.item == SHM_NO_ITEM ? SHM_NO_ITEM : backend->setup.work->base + remains.item;
+      guint64 index = shm_backend_to_index (backend, remains.item);
       ShmFailure *failure;
 
       death->timed_out = slot->timed_out;
@@ -161,8 +160,8 @@ shm_process_gone (ShmProcess *self, guint rank, ShmDeath *death)
         }
     }
   g_clear_error (&slot->damage);
-  backend->setup.client->left (backend->setup.job, rank, line, shm_death_get_cpu_time (death),
-                               (guint64) death->rusage.ru_maxrss * 1024);
+  shm_process_tell_of_worker (self, rank, shm_death_get_cpu_time (death),
+                              (guint64) death->rusage.ru_maxrss * 1024);
   shm_lock_break (&control->header->critical, rank + 1);
   shm_schedule_clear (control, rank);
 }

@@ -22,9 +22,13 @@ typedef struct
   gint64 started;      /* monotonic time, µs */
   gint64 prove_by;     /* 0: it has proved itself */
   guint n_starts;
-  gboolean timed_out;   /* its item did, and it is being killed */
-  gboolean summed_up;   /* what its tear-down returned has arrived */
-  gint64 stopped_since; /* monotonic time, µs: seen stopped between two items; 0: it was not */
+  gboolean timed_out; /* its item did, and it is being killed */
+  gboolean summed_up; /* what its tear-down returned has arrived */
+  /* as it was when the run began, for those that were kept */
+  guint64 n_done_before;
+  gint64 slept_before[SHM_N_SLEEPS];
+  gint64 cpu_time_before; /* µs */
+  gint64 stopped_since;   /* monotonic time, µs: seen stopped between two items; 0: it was not */
 } ShmSlot;
 
 typedef struct
@@ -42,6 +46,8 @@ typedef struct
   gboolean warned;
   guint64 n_oom_kills; /* in our control group, as last seen */
   gint64 kill_at;      /* 0: nothing is to be killed */
+  gint64 run_started;  /* monotonic time, ns; 0: it is the first one */
+  pid_t owner;         /* who has forked the children; in other processes they are not touched */
 } ShmProcess;
 
 /* shm-backend-process.c */
@@ -50,6 +56,17 @@ void shm_process_report_error (ShmProcess *self, guint64 item, guint rank, const
 void shm_process_kill_all (ShmProcess *self, int number);
 void shm_process_fill (ShmProcess *self);
 gboolean shm_process_drain (ShmProcess *self, guint rank, gint64 until);
+GSource *shm_process_new_source (ShmProcess *self);
+void shm_process_free (ShmBackend *backend);
+
+/* shm-process-keep.c */
+gboolean shm_process_rest (ShmProcess *self, guint64 lowest);
+gboolean shm_process_can_resume (ShmBackend *backend, const ShmBackendSetup *setup);
+void shm_process_resume (ShmBackend *backend, const ShmBackendSetup *setup);
+void shm_process_release (ShmBackend *backend);
+void shm_process_remember (ShmProcess *self, guint rank, gboolean is_new);
+void
+shm_process_tell_of_worker (ShmProcess *self, guint rank, gint64 cpu_time, guint64 peak_memory);
 
 /* shm-process-death.c */
 void shm_process_gone (ShmProcess *self, guint rank, ShmDeath *death);

@@ -323,7 +323,8 @@ shm_schedule_claim (ShmControl *control, guint rank, guint64 grain)
         since = shm_now_ns ();
       shm_futex_wait (&header->limit_wake, wake);
     }
-  if (since != 0)
+  /* What is slept between two runs is nobody's time. */
+  if (since != 0 && !header->keep)
     control->lines[rank].slept[SHM_SLEEP_INPUT] += shm_now_ns () - since;
   return claimed;
 }

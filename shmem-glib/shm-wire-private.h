@@ -45,8 +45,12 @@ gboolean shm_wire_write (
     ShmRingWriter *writer, ShmFrameKind kind, guint64 begin, guint64 end, GVariant *value);
 gboolean shm_wire_deposit (
     ShmRingWriter *writer, gconstpointer data, guint64 size, guint64 *offset, GError **error);
-ShmWireStatus shm_wire_read (
-    ShmWireReader *reader, ShmRing *ring, guint64 n_items, ShmFrame *frame, GError **error);
+ShmWireStatus shm_wire_read (ShmWireReader *reader,
+                             ShmRing *ring,
+                             guint64 first,
+                             guint64 limit,
+                             ShmFrame *frame,
+                             GError **error);
 void shm_wire_reader_clear (ShmWireReader *reader);
 
 G_END_DECLS

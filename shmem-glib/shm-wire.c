@@ -102,7 +102,7 @@ shm_wire_write (
 }
 
 static gboolean
-shm_wire_check_header (const ShmWireReader *self, guint64 n_items, GError **error)
+shm_wire_check_header (const ShmWireReader *self, guint64 first, guint64 limit, GError **error)
 {
   const ShmFrameHeader *header = &self->header;
   guint32 kind = header->kind & ~SHM_FRAME_IN_ARENA;
@@ -115,7 +115,7 @@ shm_wire_check_header (const ShmWireReader *self, guint64 n_items, GError **erro
     what = _ ("unknown kind");
   else if (header->type_length == 0 || header->type_length > MAX_TYPE_LENGTH)
     what = _ ("length of the type");
-  else if (of_items ? header->begin >= header->end || header->end > n_items
+  else if (of_items ? header->begin < first || header->begin >= header->end || header->end > limit
                     : header->begin != 0 || header->end != 0)
     what = _ ("items that the job does not have");
   else if (header->size > MAX_SIZE)
@@ -272,7 +272,12 @@ shm_wire_fill (ShmWireReader *self, ShmRing *ring, gsize available, GError **err
 }
 
 ShmWireStatus
-shm_wire_read (ShmWireReader *self, ShmRing *ring, guint64 n_items, ShmFrame *frame, GError **error)
+shm_wire_read (ShmWireReader *self,
+               ShmRing *ring,
+               guint64 first,
+               guint64 limit,
+               ShmFrame *frame,
+               GError **error)
 {
   guint64 small[SMALL_BODY / 8];
   gsize available = shm_ring_get_available (ring);
@@ -290,7 +295,7 @@ shm_wire_read (ShmWireReader *self, ShmRing *ring, guint64 n_items, ShmFrame *fr
       if (available < sizeof self->header)
         return SHM_WIRE_NOTHING;
       shm_ring_peek (ring, 0, &self->header, sizeof self->header);
-      if (!shm_wire_check_header (self, n_items, error))
+      if (!shm_wire_check_header (self, first, limit, error))
         return SHM_WIRE_ERROR;
       self->body_size = shm_wire_pad (self->header.type_length) +
                         (self->header.kind & SHM_FRAME_IN_ARENA ? sizeof (guint64)

@@ -37,7 +37,8 @@ typedef struct
   ShmInput *input;
   guint64 base; /* the first item, as the user counts; inside, items count from 0 */
   guint64 seed;
-  gboolean reseed; /* GLib's random numbers begin anew with each item */
+  GVariant *argument; /* owned by the job */
+  gboolean reseed;    /* GLib's random numbers begin anew with each item */
   gboolean drop_results;
   gboolean trace;
 } ShmWork;
@@ -71,9 +72,11 @@ struct _ShmWorker
   ShmLine *line;
   ShmWorker *outer; /* whose work function started this one, in the same thread */
   guint64 grain;
-  guint64 ordered_item;   /* the last one that entered, or SHM_NO_ITEM */
-  guint64 n_items;        /* that it has done */
-  gpointer state;         /* what the set-up returned */
+  guint64 ordered_item; /* the last one that entered, or SHM_NO_ITEM */
+  guint64 n_items;      /* that it has done */
+  gpointer state;       /* what the set-up returned */
+  GVariant *argument;   /* of the run that began at `argument_of`; NULL: not asked for */
+  guint64 argument_of;
   ShmLoop loop;           /* of a region: the one in work */
   ShmFailure *failure;    /* that the work function has told of, of the item in work */
   guint n_dealt;          /* of a region: loops that were dealt out by the shared word */
@@ -81,9 +84,23 @@ struct _ShmWorker
   gboolean in_ordered;
   gboolean in_critical;
   gboolean in_loop; /* of a region */
+  ShmArena *arena;  /* of a process */
 };
 
 guint64 shm_work_seed (const ShmWork *work, guint64 index);
+
+/* The item as the user counts, and back; the worker owns it, so that this is its run. */
+static inline guint64
+shm_worker_to_index (const ShmWorker *worker, guint64 item)
+{
+  return worker->work->base + item - worker->control->header->first;
+}
+
+static inline guint64
+shm_worker_to_item (const ShmWorker *worker, guint64 index)
+{
+  return index - worker->work->base + worker->control->header->first;
+}
 
 void shm_worker_init (ShmWorker *worker);
 gboolean shm_worker_step (ShmWorker *worker);
@@ -99,6 +116,7 @@ ShmWorker *shm_worker_find (ShmMapReduce *pool);
 guint shm_worker_count_taken (void);
 
 gboolean shm_worker_begin_item (ShmWorker *worker, guint64 item);
+GVariant *shm_worker_get_argument (ShmWorker *worker, GError **error);
 void shm_worker_fail_item (ShmWorker *worker,
                            const GError *error,
                            const char *traceback,

@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "shm-error.h"
+#include "shm-fork-private.h"
 #include "shm-i18n-private.h"
 #include "shm-region-private.h"
 #include "shm-schedule-private.h"
@@ -104,14 +105,15 @@ shm_worker_begin (ShmWorker *self, guint64 item)
   shm_store (&self->line->begun, item + 1);
   /* Threads share one generator. */
   if (G_UNLIKELY (self->work->reseed) && (self->can_be_killed || !self->control->header->can_sleep))
-    g_random_set_seed ((guint32) shm_work_seed (self->work, self->work->base + item));
+    g_random_set_seed ((guint32) shm_work_seed (self->work, shm_worker_to_index (self, item)));
 }
 
 /* The item in work as the user counts, or SHM_NO_ITEM. */
 static guint64
 shm_worker_get_index (ShmWorker *self)
 {
-  return self->line->life == SHM_LIFE_WORK ? self->work->base + self->line->begun - 1 : SHM_NO_ITEM;
+  return self->line->life == SHM_LIFE_WORK ? shm_worker_to_index (self, self->line->begun - 1)
+                                           : SHM_NO_ITEM;
 }
 
 /* The work function has returned. Takes what it said, in its error or before; NULL if all is well. */
@@ -217,7 +219,8 @@ shm_worker_call_item (ShmWorker *self, guint64 item, GError **error)
   GVariant *value;
 
   if (work->kind == SHM_WORK_MAP)
-    value = ((ShmMapFunc) work->call.func) (self->pool, work->base + item, work->call.data, error);
+    value = ((ShmMapFunc) work->call.func) (self->pool, shm_worker_to_index (self, item),
+                                            work->call.data, error);
   else if (self->control->header->with_caller && !shm_region_barrier (self, error))
     value = NULL;
   else
@@ -268,17 +271,17 @@ static GVariant *
 shm_worker_call_range (ShmWorker *self, guint64 begin, guint64 end, GError **error)
 {
   const ShmWork *work = self->work;
+  guint64 first = shm_worker_to_index (self, begin);
+  guint64 last = shm_worker_to_index (self, end);
   GVariant *value;
 
   if (work->kind == SHM_WORK_RANGE)
     {
-      value = ((ShmRangeFunc) work->call.func) (self->pool, work->base + begin, work->base + end,
-                                                work->call.data, error);
+      value = ((ShmRangeFunc) work->call.func) (self->pool, first, last, work->call.data, error);
       return value ? g_variant_take_ref (value) : NULL;
     }
 
-  if (!((ShmLoopFunc) work->call.func) (self->pool, work->base + begin, work->base + end,
-                                        work->call.data, error) &&
+  if (!((ShmLoopFunc) work->call.func) (self->pool, first, last, work->call.data, error) &&
       *error == NULL && self->failure == NULL)
     g_set_error_literal (error, SHM_ERROR, SHM_ERROR_FAILED,
                          _ ("the work function failed and did not say why"));
@@ -342,6 +345,9 @@ shm_worker_step (ShmWorker *self)
   gint64 started = 0;
   gboolean go_on;
 
+  /* What it prints must not wait until it leaves, which may be much later. */
+  if (header->keep)
+    shm_fork_flush ();
   if (shm_worker_is_stopped (self) || !shm_schedule_claim (self->control, self->rank, self->grain))
     return FALSE;
   if (automatic)
@@ -484,6 +490,26 @@ shm_worker_begin_item (ShmWorker *self, guint64 item)
     return FALSE;
   shm_worker_begin (self, item);
   return TRUE;
+}
+
+/* What this run was given, with a reference of its own; NULL without an error: nothing. */
+GVariant *
+shm_worker_get_argument (ShmWorker *self, GError **error)
+{
+  const ShmControlHeader *header = self->control->header;
+
+  if (header->argument_size == 0)
+    return self->work->argument ? g_variant_ref (self->work->argument) : NULL;
+  if (header->argument_size == SHM_NO_ITEM)
+    return NULL;
+  if (self->argument == NULL || self->argument_of != header->first)
+    {
+      g_clear_pointer (&self->argument, g_variant_unref);
+      self->argument =
+          shm_arena_get (self->arena, header->argument_at, header->argument_size, error);
+      self->argument_of = header->first;
+    }
+  return self->argument ? g_variant_ref (self->argument) : NULL;
 }
 
 /* The item in work fails with more than an error can say. */

@@ -47,7 +47,7 @@ static ShmWireStatus
 pipe_read (Pipe *pipe, ShmFrame *frame)
 {
   g_autoptr (GError) error = NULL;
-  ShmWireStatus status = shm_wire_read (&pipe->reader, pipe->ring, N_ITEMS, frame, &error);
+  ShmWireStatus status = shm_wire_read (&pipe->reader, pipe->ring, 0, N_ITEMS, frame, &error);
 
   g_assert_true ((error != NULL) == (status == SHM_WIRE_ERROR || status == SHM_WIRE_BAD_VALUE));
   if (error != NULL)

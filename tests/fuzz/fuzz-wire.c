@@ -120,7 +120,7 @@ fuzz_wire_drain (FuzzWire *self)
     {
       g_autoptr (GError) error = NULL;
       ShmFrame frame = { 0 };
-      ShmWireStatus status = shm_wire_read (&self->reader, self->ring, N_ITEMS, &frame, &error);
+      ShmWireStatus status = shm_wire_read (&self->reader, self->ring, 0, N_ITEMS, &frame, &error);
 
       if (status == SHM_WIRE_ERROR || status == SHM_WIRE_BAD_VALUE)
         g_assert_true (error != NULL && error->domain == SHM_ERROR && frame.value == NULL);

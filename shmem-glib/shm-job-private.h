@@ -109,6 +109,13 @@ gboolean shm_job_look (gpointer job, guint64 lowest);
 void shm_job_flush (ShmJob *self);
 void shm_job_collect (ShmJob *self);
 
+/* shm-job-into.c */
+gboolean shm_job_check_into (ShmJob *self, GError **error);
+
+/* shm-job-settings.c */
+void shm_job_set_work (
+    ShmJob *self, ShmWorkKind kind, GCallback func, gpointer user_data, GDestroyNotify destroy);
+
 /* shm-job-report.c */
 void shm_job_start_report (ShmJob *self);
 void shm_job_stop_report (ShmJob *self);

@@ -159,7 +159,7 @@ shm_job_check (ShmJob *self, GCancellable *cancellable, GError **error)
                    n_items);
       return FALSE;
     }
-  return TRUE;
+  return shm_job_check_into (self, error);
 }
 
 static const ShmBackendClass *

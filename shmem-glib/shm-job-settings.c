@@ -10,7 +10,7 @@
 #include "shm-i18n-private.h"
 #include "shm-job-private.h"
 
-static void
+void
 shm_job_set_work (
     ShmJob *self, ShmWorkKind kind, GCallback func, gpointer user_data, GDestroyNotify destroy)
 {

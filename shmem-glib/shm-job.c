@@ -110,6 +110,7 @@ shm_job_finalize (GObject *object)
   shm_job_clear_calls (self);
   shm_input_clear (&self->input);
   g_clear_pointer (&self->work.argument, g_variant_unref);
+  g_clear_object (&self->work.into);
   g_clear_pointer (&self->results, g_ptr_array_unref);
   g_clear_pointer (&self->summaries, g_ptr_array_unref);
   g_clear_pointer (&self->statistics, g_ptr_array_unref);

@@ -100,6 +100,13 @@ void shm_job_set_tear_down_func (ShmJob *self,
                                  gpointer user_data,
                                  GDestroyNotify destroy);
 SHM_AVAILABLE_IN_1_0
+gboolean shm_job_set_into_func (ShmJob *self,
+                                ShmArray *array,
+                                ShmIntoFunc func,
+                                gpointer user_data,
+                                GDestroyNotify destroy,
+                                GError **error);
+SHM_AVAILABLE_IN_1_0
 void shm_job_set_reduce_func (ShmJob *self,
                               ShmReduceFunc func,
                               gpointer user_data,

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <gio/gio.h>
+#include <shmem-glib/shm-array.h>
 #include <shmem-glib/shm-enums.h>
 #include <shmem-glib/shm-version.h>
 
@@ -58,6 +59,24 @@ typedef GVariant *(*ShmMapFunc) (ShmMapReduce *pool,
  */
 typedef GVariant *(*ShmRangeFunc) (
     ShmMapReduce *pool, guint64 begin, guint64 end, gpointer user_data, GError **error);
+
+/**
+ * ShmIntoFunc:
+ * @pool: the pool that works
+ * @index: the item
+ * @item: where the item's place in the array begins
+ * @user_data: what was given with the function
+ * @error: return location for an error
+ *
+ * Works on an item, in a worker, and writes what comes out to @item: its element of the array, or, if the array has
+ * more axes than one, its part of it, which lies there as the strides say.
+ *
+ * Returns: %TRUE, or %FALSE with @error set
+ *
+ * Since: 1.0
+ */
+typedef gboolean (*ShmIntoFunc) (
+    ShmMapReduce *pool, guint64 index, gpointer item, gpointer user_data, GError **error);
 
 /**
  * ShmLoopFunc:
@@ -253,6 +272,13 @@ GPtrArray *shm_map_reduce_map_ranges (ShmMapReduce *self,
                                       ShmRangeFunc func,
                                       gpointer user_data,
                                       GError **error);
+SHM_AVAILABLE_IN_1_0
+gboolean shm_map_reduce_map_into (ShmMapReduce *self,
+                                  ShmArray *array,
+                                  GCancellable *cancellable,
+                                  ShmIntoFunc func,
+                                  gpointer user_data,
+                                  GError **error);
 SHM_AVAILABLE_IN_1_0
 gboolean shm_map_reduce_for_range (ShmMapReduce *self,
                                    guint64 begin,

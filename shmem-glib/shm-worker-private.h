@@ -7,6 +7,7 @@
 #include "shm-control-private.h"
 #include "shm-frame-private.h"
 #include "shm-input-private.h"
+#include "shm-array-private.h"
 #include "shm-job.h"
 
 G_BEGIN_DECLS
@@ -14,6 +15,7 @@ G_BEGIN_DECLS
 typedef enum
 {
   SHM_WORK_MAP,   /* a function for each item */
+  SHM_WORK_INTO,  /* the same, that writes its place of an array */
   SHM_WORK_RANGE, /* a function for each range, with a result */
   SHM_WORK_LOOP,  /* a function for each range, without one */
   SHM_WORK_REGION /* a function for each rank, with a result; the items are the ranks */
@@ -35,7 +37,8 @@ typedef struct
   ShmCall tear_down;
   ShmJob *job; /* borrowed */
   ShmInput *input;
-  guint64 base; /* the first item, as the user counts; inside, items count from 0 */
+  ShmArray *into; /* owned by the job */
+  guint64 base;   /* the first item, as the user counts; inside, items count from 0 */
   guint64 seed;
   GVariant *argument; /* owned by the job */
   gboolean reseed;    /* GLib's random numbers begin anew with each item */

@@ -212,12 +212,36 @@ shm_worker_is_spent (ShmWorker *self)
   return TRUE;
 }
 
+static void
+shm_worker_set_unknown (ShmWorker *self, GError **error)
+{
+  if (*error == NULL && self->failure == NULL)
+    g_set_error_literal (error, SHM_ERROR, SHM_ERROR_FAILED,
+                         _ ("the work function failed and did not say why"));
+}
+
+static void
+shm_worker_call_into (ShmWorker *self, guint64 item, GError **error)
+{
+  const ShmWork *work = self->work;
+  guint64 index = shm_worker_to_index (self, item);
+  guint8 *place = work->into->data + (gssize) index * work->into->strides[0];
+
+  if (!((ShmIntoFunc) work->call.func) (self->pool, index, place, work->call.data, error))
+    shm_worker_set_unknown (self, error);
+}
+
 static GVariant *
 shm_worker_call_item (ShmWorker *self, guint64 item, GError **error)
 {
   const ShmWork *work = self->work;
   GVariant *value;
 
+  if (work->kind == SHM_WORK_INTO)
+    {
+      shm_worker_call_into (self, item, error);
+      return NULL;
+    }
   if (work->kind == SHM_WORK_MAP)
     value = ((ShmMapFunc) work->call.func) (self->pool, shm_worker_to_index (self, item),
                                             work->call.data, error);
@@ -281,10 +305,8 @@ shm_worker_call_range (ShmWorker *self, guint64 begin, guint64 end, GError **err
       return value ? g_variant_take_ref (value) : NULL;
     }
 
-  if (!((ShmLoopFunc) work->call.func) (self->pool, first, last, work->call.data, error) &&
-      *error == NULL && self->failure == NULL)
-    g_set_error_literal (error, SHM_ERROR, SHM_ERROR_FAILED,
-                         _ ("the work function failed and did not say why"));
+  if (!((ShmLoopFunc) work->call.func) (self->pool, first, last, work->call.data, error))
+    shm_worker_set_unknown (self, error);
   return NULL;
 }
 
@@ -336,6 +358,12 @@ shm_worker_run_range (ShmWorker *self, guint64 begin, guint64 end)
   return TRUE;
 }
 
+static inline gboolean
+shm_worker_works_by_item (ShmWorker *self)
+{
+  return self->work->kind != SHM_WORK_RANGE && self->work->kind != SHM_WORK_LOOP;
+}
+
 /* Claims one range and works on it; FALSE: there is nothing left for this worker. */
 gboolean
 shm_worker_step (ShmWorker *self)
@@ -354,7 +382,7 @@ shm_worker_step (ShmWorker *self)
     started = shm_now_ns ();
 
   self->outer = shm_worker_swap_current (self);
-  if (self->work->kind == SHM_WORK_MAP || self->work->kind == SHM_WORK_REGION)
+  if (shm_worker_works_by_item (self))
     go_on = shm_worker_run_items (self, self->line->begin, self->line->end);
   else
     go_on = shm_worker_run_range (self, self->line->begin, self->line->end);
@@ -485,8 +513,8 @@ shm_worker_begin_item (ShmWorker *self, guint64 item)
 {
   ShmLine *line = self->line;
 
-  if (self->work->kind == SHM_WORK_MAP || self->work->kind == SHM_WORK_REGION ||
-      self->line->life != SHM_LIFE_WORK || item + 1 < line->begun || item >= line->end)
+  if (shm_worker_works_by_item (self) || self->line->life != SHM_LIFE_WORK ||
+      item + 1 < line->begun || item >= line->end)
     return FALSE;
   shm_worker_begin (self, item);
   return TRUE;

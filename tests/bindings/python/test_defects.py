@@ -186,8 +186,8 @@ def test_16_a_map_is_quick(pool):
         pool.map(abs, range(n_items))
         return time.monotonic() - begin
 
-    # It took 0.033 s, and 68 µs an item; the benchmarks tell how it is, and this what it must not be.
-    assert min(measure(3) for _ in range(20)) < 0.1
+    # It took 0.033 s, and 68 µs an item. The benchmarks tell what it takes here; this is for hangs.
+    assert min(measure(3) for _ in range(20)) < 1
     assert min(measure(100000) for _ in range(3)) < 100000 * 68e-6
 
 

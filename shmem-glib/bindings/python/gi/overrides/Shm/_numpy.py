@@ -278,6 +278,12 @@ def transport_table(made_before: int | None = None) -> Mapping:
     return collections.ChainMap({SharedArray: reduce}, copyreg.dispatch_table)
 
 
+def by_reference(array: SharedArray, made_before: int) -> tuple | None:
+    """How an array is pickled for a process that has inherited it; None: it has not."""
+    name = reference(array, made_before)
+    return name and (_restore_array, _packed(array, name, False))
+
+
 def _reduce_for_family(array: SharedArray) -> tuple:
     """How multiprocessing pickles an array: by its memory.
 

@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterable, Iterator
 from gi.module import get_introspection_module
 from gi.overrides import override
 
+from ._keep import Keeper
 from ._run import Run
 
 Shm = get_introspection_module('Shm')
@@ -55,12 +56,19 @@ class MapReduce(Shm.MapReduce):
     processors to use; 0 works serially, in the caller.
 
     It may be used as a context manager, and need not be.
+
+    With `keep_workers`, worker processes stay for the next map(), if it has the same function: many
+    small maps then cost no fork. Such workers see the caller's private data as it was when they were
+    forked; what changes from map to map must be in the sequence, which they get pickled, or in
+    shared arrays. They leave at the end of the `with` block, or with release_workers().
     """
 
     __module__ = 'gi.overrides.Shm'  # what is overridden is looked for by this
 
+    keeper: Keeper | None = None  # of workers that stay
+
     def __init__(self, backend: Shm.BackendType | None = None, np: int | None = None,
-                 **properties: Any) -> None:
+                 keep_workers: bool = False, **properties: Any) -> None:
         if backend is not None:
             if not isinstance(backend, Shm.BackendType):
                 raise TypeError(f'{backend!r} is no backend; the number of workers is np=')
@@ -73,12 +81,19 @@ class MapReduce(Shm.MapReduce):
             if np == 0:
                 properties['backend'] = Shm.BackendType.SERIAL
         super().__init__(**properties)
+        if keep_workers:
+            self.keeper = Keeper()
 
     def __enter__(self) -> MapReduce:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        pass
+        self.release_workers()
+
+    def release_workers(self) -> None:
+        """Lets the workers go that were kept for another map, if there are any."""
+        if self.keeper is not None:
+            self.keeper.release()
 
     @property
     def np(self) -> int:

@@ -30,6 +30,7 @@ from . import _transport
 from ._errors import (
     WorkerException, format_traceback, new_bytes, pack_exception, unpack_failure)
 from ._fork import flush, is_worker
+from ._keep import OPTIONS as KEPT_OPTIONS
 from ._wait import Waiter
 
 Shm = get_introspection_module('Shm')
@@ -161,6 +162,8 @@ class Run:
         self._left = False  # before the end, by who goes through the results
         self._thread: int | None = None  # that waits
         self._worker: int | None = None  # the process that has prepared itself
+        self._offset = 0  # of the items, as the library counts; see _keep.py
+        self._keeper: Any = None
         self._items = None
         self._iterator = None
         if isinstance(sequence, (collections.abc.Mapping, collections.abc.Set)):
@@ -185,6 +188,11 @@ class Run:
             generators = sys.modules.get('numpy.random')
             if generators is not None:
                 generators.seed()
+
+    def renew(self, items: Any, offset: int) -> None:
+        """Goes on with the items of another run, in a worker that was kept."""
+        self._items = items
+        self._offset = offset
 
     def _make_begin(self, pool: Any) -> Callable[[int], None] | None:
         """What tells that an item begins; None: the cursor does."""
@@ -211,18 +219,19 @@ class Run:
 
     def _loop(self, pool: Any, begin: int, end: int, results: list) -> None:
         func, star, items, append = self._func, self._star, self._items, results.append
+        offset = self._offset + 1
         tell = self._make_begin(pool)
         if tell is None:
             cursor = ctypes.c_uint64.from_address(pool.get_cursor_address())
         if items is not None and tell is None and not star:
             cursor = memoryview(cursor).cast('B').cast('Q')
             for index in range(begin, end):
-                cursor[0] = index + 1
+                cursor[0] = index + offset
                 append(func(items[index]))
             return
         for index in range(begin, end):
             if tell is None:
-                cursor.value = index + 1
+                cursor.value = index + offset
             else:
                 tell(index)
             item = self._get_fed(index) if items is None else items[index]
@@ -239,7 +248,8 @@ class Run:
             return self._packer.pack(results)
         except _transport.Unpicklable as exception:
             position = exception.position
-            ctypes.c_uint64.from_address(pool.get_cursor_address()).value = begin + position + 1
+            ctypes.c_uint64.from_address(pool.get_cursor_address()).value = (
+                begin + position + self._offset + 1)
             pool.fail_item(*pack_exception(exception.reason))
             return self._pack(pool, begin, results[:position])
 
@@ -256,14 +266,20 @@ class Run:
             if restore is not None:
                 restore()
 
-    def work(self, pool: Any, begin: int, end: int, *_data: object) -> GLib.Variant | None:
-        """Works on a range. No exception may leave it: nobody would hear of it."""
+    def work(self, pool: Any, begin: int, end: int,
+             load: Callable[[], None] | None = None) -> GLib.Variant | None:
+        """Works on a range, for which there is something to load first, if a function says so.
+
+        No exception may leave it: nobody would hear of it.
+        """
         results: list = []
         is_outermost = not _here.works
         _here.works = True
         try:
             if self._worker != os.getpid():
                 self._prepare(pool)
+            if load is not None:
+                load()
             if os.getpid() == self._pid and threading.get_ident() == self._thread:
                 self._work_here(pool, begin, end, results)
             else:
@@ -283,6 +299,9 @@ class Run:
         if self._worker != self._pid:
             flush()
         return variant
+
+    def _work(self, pool: Any, begin: int, end: int, *_data: object) -> GLib.Variant | None:
+        return self.work(pool, begin, end)
 
     # In the caller.
 
@@ -324,7 +343,8 @@ class Run:
         self._results[index:index + len(results)] = results
         return True
 
-    def _take(self, job: Any, index: int, variant: GLib.Variant, *_data: object) -> bool:
+    def take(self, job: Any, index: int, variant: GLib.Variant, *_data: object) -> bool:
+        """Takes the results of a range."""
         return self._guard(self._take_results, job, index, variant) or False
 
     def _feed_next(self, index: int) -> GLib.Variant | None:
@@ -343,6 +363,9 @@ class Run:
         return self._guard(self._feed_next, index)
 
     def _show_progress(self, job: Any, *_data: object) -> None:
+        # Who has raised is not asked again, also not in the end.
+        if self._stash is not None:
+            return
         shown = self._options['progress']
         n_done = job.get_n_done()
         if hasattr(shown, 'update'):
@@ -360,13 +383,18 @@ class Run:
             job.connect('notify::n-done',
                         lambda job, _pspec: self._guard(self._show_progress, job))
 
-    def _make_job(self) -> Any:
+    def get_key(self) -> tuple:
+        """What runs must have in common to share their workers."""
+        return self._func, self._star, self._reduce is None, self._options
+
+    def make_job(self, work: Callable, take: Callable) -> Any:
+        """Makes a job that works and takes results with these functions."""
         options = self._options
         job = Shm.Job.new(self._pool, self._length)
         if self._iterator is not None:
             job.set_feed_func(self._feed, None)
-        job.set_range_func(self.work, None)
-        job.set_result_func(self._take, None)
+        job.set_range_func(work)
+        job.set_result_func(take)
         job.set_output(Shm.Output.STREAM)
         job.set_window(int(options.get('window') or 0))
         if options.get('seed') is not None:
@@ -397,15 +425,24 @@ class Run:
             self._error = error.with_traceback(None)  # which would hold the result, and its context
         self._done = True
 
+    def _find_kept_job(self) -> Any:
+        keeper = self._pool.keeper
+        if keeper is None or not self._travels or self._streams or self._items is None or (
+                self._minlength or not self._options.keys() <= KEPT_OPTIONS):
+            return None
+        job = keeper.begin(self, self._items)
+        self._keeper = keeper if job is not None else None
+        return job
+
     def _start(self, in_order: bool) -> None:
-        self._job = self._make_job()
-        if in_order:
-            self._job.set_output(Shm.Output.STREAM_IN_ORDER)
         is_inner = is_worker() or _here.works
         self._travels = (
             self._pool.get_backend() == Shm.BackendType.PROCESS and not Shm.get_debug() and
             (self._pool.get_nested() or not is_inner))
         settings = self._get_settings()
+        self._job = self._find_kept_job() or self.make_job(self._work, self.take)
+        if in_order:
+            self._job.set_output(Shm.Output.STREAM_IN_ORDER)
         with _settings_lock:
             old = {name: self._pool.get_property(name) for name in settings}
             for name, value in settings.items():
@@ -429,6 +466,8 @@ class Run:
             while not self._done:
                 self._wait()
         self._waiter.close()
+        if self._keeper is not None:
+            self._keeper.end()
         self._context = None  # who keeps an exception that has seen this run keeps no descriptor
 
     def _raise(self) -> None:

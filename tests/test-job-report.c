@@ -11,6 +11,7 @@
 #include <glib/gstdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 typedef struct
@@ -227,22 +228,51 @@ test_statistics (gconstpointer data)
   g_assert_cmpuint (check_items (recycled, 60), >=, is_process ? 6 : 1);
 }
 
+/* Two items, of which the first keeps the second waiting. */
+typedef struct
+{
+  int ends[2]; /* of a pair of sockets; -1: one worker does both items, one after the other */
+  gulong hold; /* how long somebody is kept waiting, in microseconds */
+} Contention;
+
+/* Goes on when both items have come so far, each in a worker of its own. */
+static void
+meet (const Contention *contention, guint64 index)
+{
+  char byte = 0;
+
+  if (contention->ends[index] < 0)
+    return;
+  g_assert_cmpint (write (contention->ends[index], &byte, 1), ==, 1);
+  g_assert_cmpint (read (contention->ends[index], &byte, 1), ==, 1);
+}
+
 static GVariant *
 map_critical (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
 {
-  if (shm_map_reduce_critical_enter (pool, error))
+  const Contention *contention = user_data;
+
+  if (index == 1)
+    meet (contention, index);
+  if (!shm_map_reduce_critical_enter (pool, error))
+    return NULL;
+  if (index == 0)
     {
-      spin (2000);
-      shm_map_reduce_critical_leave (pool);
+      meet (contention, index);
+      g_usleep (contention->hold);
     }
+  shm_map_reduce_critical_leave (pool);
   return NULL;
 }
 
 static GVariant *
 map_ordered (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
 {
-  if (index % 10 == 0)
-    spin (10000);
+  const Contention *contention = user_data;
+
+  meet (contention, index);
+  if (index == 0)
+    g_usleep (contention->hold);
   if (shm_map_reduce_ordered_enter (pool, error))
     shm_map_reduce_ordered_leave (pool);
   return NULL;
@@ -260,53 +290,89 @@ map_large (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error
 static gboolean
 take_slowly (ShmJob *job, guint64 index, GVariant *result, gpointer user_data, GError **error)
 {
-  spin (1000);
+  const Contention *contention = user_data;
+
+  if (index % 25 == 0)
+    g_usleep (contention->hold);
   return TRUE;
 }
 
 static GVariant *
 feed_slowly (ShmJob *job, guint64 index, gpointer user_data, GError **error)
 {
-  spin (2000);
-  return index < 50 ? g_variant_new_uint64 (index) : NULL;
+  const Contention *contention = user_data;
+
+  g_usleep (contention->hold);
+  return index < 3 ? g_variant_new_uint64 (index) : NULL;
 }
 
-/* Workers that wait say what for. */
+static const GetTime waiting_times[] = { shm_statistics_get_critical_time,
+                                         shm_statistics_get_ordered_time,
+                                         shm_statistics_get_output_time,
+                                         shm_statistics_get_input_time };
+
+/* A job in which workers wait for what the time at `index` is about. */
+static ShmJob *
+run_contended (ShmMapReduce *pool, guint index, Contention *contention)
+{
+  GetTime time = waiting_times[index];
+  gboolean is_output = time == shm_statistics_get_output_time;
+  ShmJob *job = shm_job_new (pool, is_output ? 100 : 2);
+
+  if (time == shm_statistics_get_critical_time)
+    shm_job_set_map_func (job, map_critical, contention, NULL);
+  else if (time == shm_statistics_get_ordered_time)
+    shm_job_set_map_func (job, map_ordered, contention, NULL);
+  else if (is_output)
+    {
+      shm_job_set_map_func (job, map_large, NULL, NULL);
+      shm_job_set_result_func (job, take_slowly, contention, NULL);
+      shm_job_set_output (job, SHM_OUTPUT_STREAM);
+    }
+  else
+    {
+      shm_job_set_map_func (job, map_nothing, NULL, NULL);
+      shm_job_set_feed_func (job, feed_slowly, contention, NULL);
+      shm_job_set_window (job, 1);
+    }
+  test_run_job (job);
+  return job;
+}
+
+/* Workers that wait say what for. One that is kept waiting has to get as far as its sleep meanwhile,
+ * and where the machine is too busy for that it is kept longer, in another job. */
 static void
 test_waiting (gconstpointer data)
 {
-  static const GetTime times[] = { shm_statistics_get_critical_time,
-                                   shm_statistics_get_ordered_time, shm_statistics_get_output_time,
-                                   shm_statistics_get_input_time };
   gboolean is_serial = GPOINTER_TO_UINT (data) == SHM_BACKEND_TYPE_SERIAL;
+  g_autoptr (ShmMapReduce) pool = test_pool (2, GPOINTER_TO_UINT (data));
+  Contention contention = { { -1, -1 }, 0 };
   guint i, k;
 
-  for (i = 0; i < G_N_ELEMENTS (times); i++)
+  shm_map_reduce_set_chunk_size (pool, 1);
+  if (!is_serial)
+    g_assert_no_errno (socketpair (AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, contention.ends));
+  for (i = 0; i < G_N_ELEMENTS (waiting_times); i++)
     {
-      g_autoptr (ShmMapReduce) pool = test_pool (2, GPOINTER_TO_UINT (data));
-      g_autoptr (ShmJob) job = shm_job_new (pool, 100);
+      gint64 waited = 0;
 
-      if (times[i] == shm_statistics_get_critical_time)
-        shm_job_set_map_func (job, map_critical, NULL, NULL);
-      else if (times[i] == shm_statistics_get_ordered_time)
-        shm_job_set_map_func (job, map_ordered, NULL, NULL);
-      else if (times[i] == shm_statistics_get_output_time)
+      for (contention.hold = 1000; waited == 0 && contention.hold < 10000000; contention.hold *= 2)
         {
-          shm_job_set_map_func (job, map_large, NULL, NULL);
-          shm_job_set_result_func (job, take_slowly, NULL, NULL);
-          shm_job_set_output (job, SHM_OUTPUT_STREAM);
+          g_autoptr (ShmJob) job = run_contended (pool, i, &contention);
+
+          waited = sum_up (job, waiting_times[i]);
+          for (k = 0; k < G_N_ELEMENTS (waiting_times); k++)
+            if (is_serial || (k != i && k < 2))
+              g_assert_cmpint (sum_up (job, waiting_times[k]), ==, 0);
+          if (is_serial)
+            break;
         }
-      else
-        {
-          shm_job_set_map_func (job, map_nothing, NULL, NULL);
-          shm_job_set_feed_func (job, feed_slowly, NULL, NULL);
-        }
-      test_run_job (job);
-      for (k = 0; k < G_N_ELEMENTS (times); k++)
-        if (is_serial || (k != i && k < 2))
-          g_assert_cmpint (sum_up (job, times[k]), ==, 0);
-        else if (k == i)
-          g_assert_cmpint (sum_up (job, times[k]), >, 0);
+      g_assert_true (is_serial || waited > 0);
+    }
+  if (!is_serial)
+    {
+      close (contention.ends[0]);
+      close (contention.ends[1]);
     }
 }
 

@@ -41,6 +41,7 @@
 #define FORK_AGAIN_TIME (G_USEC_PER_SEC / 20) /* after a fork that failed */
 #define MAX_FORK_FAILURES 20 /* in a row, while workers may wait for the one missing */
 #define DISPATCH_TIME 8000   /* µs, after which other sources get their turn */
+#define OOM_COUNT_TIME (G_USEC_PER_SEC / 10) /* as old may be what is known of the kernel's kills */
 
 static gboolean
 shm_process_launch (ShmProcess *self, guint rank, GError **error)
@@ -408,7 +409,7 @@ shm_process_start (const ShmBackendSetup *setup, GError **error)
   self->source = shm_process_new_source (self);
   shm_process_fill (self);
   /* While the children work. */
-  self->n_oom_kills = shm_cpu_oom_kills_at ("");
+  self->n_oom_kills = shm_cpu_oom_kills (OOM_COUNT_TIME);
   if (self->n_children > 0 && setup->settings.window == 0 && setup->settings.n_items > 0)
     shm_process_set_timer (self);
   else

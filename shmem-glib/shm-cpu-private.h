@@ -15,5 +15,6 @@ guint shm_cpu_parse_n_workers (const char *text);
 guint shm_cpu_quota_at (const char *root);
 guint64 shm_cpu_memory_limit_at (const char *root);
 guint64 shm_cpu_oom_kills_at (const char *root);
+guint64 shm_cpu_oom_kills (gint64 max_age);
 
 G_END_DECLS

@@ -352,6 +352,31 @@ shm_cpu_oom_kills_at (const char *root)
   return (unified != NO_LIMIT ? unified : 0) + v1;
 }
 
+/*
+ * shm_cpu_oom_kills:
+ * @max_age: in µs, how old the answer may be
+ *
+ * The same for the system itself. To read it takes as long as a fork.
+ *
+ * Returns: the number, or 0 if the system does not tell
+ */
+guint64
+shm_cpu_oom_kills (gint64 max_age)
+{
+  static gint64
+      read_at; /* monotonic time; 0: never. Both are atomic, and no harm is done if they do not fit. */
+  static guint64 last;
+  gint64 now = g_get_monotonic_time ();
+  gint64 then = __atomic_load_n (&read_at, __ATOMIC_ACQUIRE);
+
+  if (then == 0 || now - then > max_age)
+    {
+      __atomic_store_n (&last, shm_cpu_oom_kills_at (""), __ATOMIC_RELAXED);
+      __atomic_store_n (&read_at, now, __ATOMIC_RELEASE);
+    }
+  return __atomic_load_n (&last, __ATOMIC_RELAXED);
+}
+
 static guint
 count_affinity (void)
 {

@@ -50,6 +50,7 @@ gboolean shm_fork_caller_has_threads (void);
 void shm_fork_kill (const ShmChild *child, int number);
 void shm_fork_prove (void);
 void shm_fork_flush (void);
+void shm_fork_append_number (char *end, guint number);
 void shm_fork_leave (int status) G_GNUC_NORETURN;
 gboolean shm_fork_reap (ShmChild *child, gboolean block, ShmDeath *death);
 

@@ -357,13 +357,31 @@ shm_fork_close_fds (const ShmForkFds *keep, int child_end)
     shm_fork_add_fd (keep->arena_fd);
 }
 
+/* Writes a number to the end of a text. In a new child each page that printf () and malloc () touch would first have to be
+ * mapped, or copied. */
+void
+shm_fork_append_number (char *end, guint number)
+{
+  char digits[16];
+  guint n = 0;
+
+  do
+    digits[n++] = '0' + number % 10;
+  while ((number /= 10) > 0);
+  while (n > 0)
+    *end++ = digits[--n];
+  *end = '\0';
+}
+
 static void
 shm_fork_die_with_caller (int lifeline, pid_t caller, gboolean main_thread)
 {
-  g_autofree char *path = g_strdup_printf ("/proc/self/fd/%d", lifeline);
+  char path[32] = "/proc/self/fd/";
   struct pollfd poll_fd = { lifeline, POLLIN, 0 };
-  int own = open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+  int own;
 
+  shm_fork_append_number (path + strlen (path), lifeline);
+  own = open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
   if (main_thread || own < 0)
     prctl (PR_SET_PDEATHSIG, SIGKILL);
   if (own >= 0)

@@ -396,6 +396,7 @@ shm_job_run (ShmJob *self, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GMainContext) context = NULL;
   g_autoptr (ShmJob) held = NULL;
+  gboolean ok;
 
   g_return_val_if_fail (SHM_IS_JOB (self), FALSE);
 
@@ -404,11 +405,15 @@ shm_job_run (ShmJob *self, GCancellable *cancellable, GError **error)
   if (!shm_job_check (self, cancellable, error) || !shm_fork_have_fd (error))
     return FALSE;
   context = g_main_context_new ();
-  if (!shm_job_start (self, context, cancellable, NULL, NULL, error))
-    return FALSE;
-  while (self->state != SHM_JOB_DONE)
+  /* Its owner need not be woken when it changes a source. */
+  g_main_context_acquire (context);
+  ok = shm_job_start (self, context, cancellable, NULL, NULL, error);
+  while (ok && self->state != SHM_JOB_DONE)
     g_main_context_iteration (context, TRUE);
+  g_main_context_release (context);
 
+  if (!ok)
+    return FALSE;
   if (self->error == NULL)
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&self->error));

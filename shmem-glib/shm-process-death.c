@@ -53,7 +53,7 @@ shm_process_orphan (ShmProcess *self, guint rank, const ShmRemains *remains, Shm
 static gboolean
 shm_process_look_for_oom (ShmProcess *self)
 {
-  guint64 n = shm_cpu_oom_kills_at ("");
+  guint64 n = shm_cpu_oom_kills (0);
   gboolean more = n > self->n_oom_kills;
 
   self->n_oom_kills = n;

@@ -56,6 +56,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shm-fork-private.h"
+
 #define MAX_SETTERS 64
 
 typedef void (*SetFunc) (long n_threads);
@@ -228,19 +230,27 @@ shm_thread_limit_prepare (void)
   __atomic_store_n (&seen_changes, changes, __ATOMIC_RELEASE);
 }
 
+static void
+shm_thread_limit_put_variable (guint i, guint n)
+{
+  /* The environment refers to them. */
+  static char entries[G_N_ELEMENTS (variables)][48];
+
+  shm_fork_append_number (stpcpy (stpcpy (entries[i], variables[i]), "="), n);
+  putenv (entries[i]);
+}
+
 /* Returns what the variable then says; of a list, a number for each level of nesting, the first. */
 static guint
-shm_thread_limit_set_variable (const char *name, guint n_threads, guint n_unset)
+shm_thread_limit_set_variable (guint i, guint n_threads, guint n_unset)
 {
-  const char *old = getenv (name);
+  const char *old = getenv (variables[i]);
   guint64 n_old = old != NULL ? g_ascii_strtoull (old, NULL, 10) : 0;
   guint n_new = old != NULL ? n_threads : n_unset;
-  char text[16];
 
   if (n_old >= 1 && n_old <= n_threads)
     return (guint) n_old;
-  snprintf (text, sizeof text, "%u", n_new);
-  setenv (name, text, TRUE);
+  shm_thread_limit_put_variable (i, n_new);
   return n_new;
 }
 
@@ -276,7 +286,7 @@ shm_thread_limit_apply (guint n_threads, gboolean automatic)
 
   for (guint i = 0; i < G_N_ELEMENTS (variables); i++)
     {
-      guint n_set = shm_thread_limit_set_variable (variables[i], n, n_omp);
+      guint n_set = shm_thread_limit_set_variable (i, n, n_omp);
 
       if (i == 0)
         n_omp = n_set;

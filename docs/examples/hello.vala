@@ -5,12 +5,10 @@ int main () {
   var pool = new Shm.MapReduce ();
 
   try {
-    var squares = pool.map (10, null, (pool, i) => i * i);
-
-    foreach (var square in squares)
-      print ("%s ", square.print (false));
+    foreach (var square in pool.map (10, null, (pool, i) => i * i))
+      print ("%d ", (int) (uint64) square);
     print ("\n");
-  } catch (GLib.Error e) {
+  } catch (Error e) {
     printerr ("hello: %s\n", e.message);
     return 1;
   }

@@ -128,6 +128,16 @@ void test_state () throws Error {
   assert (n_items == 100);
 }
 
+void test_seed () throws Error {
+  var job = new_job (10);
+
+  job.seed = 7;
+  job.set_map_func ((pool, i) => pool.get_job ().item_seed (i));
+  job.run ();
+  assert ((uint64) job.get_results ()[4] == job.item_seed (4));
+  assert (job.item_seed (4) != job.item_seed (5));
+}
+
 void test_failures () throws Error {
   var pool = new_pool ();
   var job = new Shm.Job (pool, 10);
@@ -207,6 +217,7 @@ int main (string[] args) {
   TestUtil.add ("/vala/job/reduce", () => run (test_reduce));
   TestUtil.add ("/vala/job/items", () => run (test_items));
   TestUtil.add ("/vala/job/state", () => run (test_state));
+  TestUtil.add ("/vala/job/seed", () => run (test_seed));
   TestUtil.add ("/vala/job/failures", () => run (test_failures));
   TestUtil.add ("/vala/job/async", () => run (test_async));
   return Test.run ();

@@ -21,12 +21,14 @@ typedef struct
   guint64 tail;
 } ShmArenaPart;
 
-ShmArena *shm_arena_new (GError **error);
+ShmArena *shm_arena_new (guint n_ranks, GError **error);
 ShmArena *shm_arena_ref (ShmArena *arena);
 void shm_arena_unref (ShmArena *arena);
 int shm_arena_get_fd (ShmArena *arena);
 
 guint64 shm_arena_get_base (guint n);
+gboolean shm_arena_take_room (ShmArena *arena, guint rank, guint64 size, guint64 *offset);
+void shm_arena_stop_recycling (ShmArena *arena);
 gboolean
 shm_arena_write (ShmArena *arena, gconstpointer data, gsize size, guint64 offset, GError **error);
 ShmMapping *shm_arena_map (ShmArena *arena, guint64 offset, guint64 size, GError **error);

@@ -30,6 +30,7 @@
 #include "shm-error.h"
 #include "shm-fork-private.h"
 #include "shm-i18n-private.h"
+#include "shm-recycler-private.h"
 
 #define GIVE_BACK_SIZE ((guint64) 1 << 20)
 #define PAGE_MASK (~(guint64) 4095)
@@ -40,7 +41,8 @@ struct _ShmArena
 {
   gatomicrefcount ref_count;
   int fd;
-  pid_t pid; /* whose it is: in the workers' copies nothing is given back */
+  pid_t pid;             /* whose it is: in the workers' copies nothing is given back */
+  ShmRecycler *recycler; /* NULL: there is none */
 };
 
 typedef struct
@@ -49,15 +51,19 @@ typedef struct
   guint64 offset;
 } ShmArenaPiece;
 
+/* For workers of so many ranks. */
 ShmArena *
-shm_arena_new (GError **error)
+shm_arena_new (guint n_ranks, GError **error)
 {
   ShmArena *self = g_new0 (ShmArena, 1);
 
   g_atomic_ref_count_init (&self->ref_count);
   self->pid = getpid ();
   if (shm_fork_open_memfd (&self->fd, error))
-    return self;
+    {
+      self->recycler = shm_recycler_new (n_ranks);
+      return self;
+    }
   g_free (self);
   return NULL;
 }
@@ -76,6 +82,7 @@ shm_arena_unref (ShmArena *self)
     return;
   if (self->pid == getpid ())
     shm_fork_close_fd (&self->fd);
+  g_clear_pointer (&self->recycler, shm_recycler_free);
   g_free (self);
 }
 
@@ -161,11 +168,49 @@ static void
 shm_arena_drop_piece (gpointer data, gsize mapped_size)
 {
   ShmArenaPiece *piece = data;
+  ShmArena *arena = piece->arena;
+  ShmScrap scrap = { piece->offset, mapped_size };
+  guint part = piece->offset >> PART_BITS;
 
-  if (piece->arena->pid == getpid ())
-    shm_arena_give_back_range (piece->arena, piece->offset, mapped_size);
+  if (arena->pid == getpid () && (part == 0 || arena->recycler == NULL ||
+                                  !shm_recycler_give (arena->recycler, part - 1, &scrap)))
+    shm_arena_give_back_range (arena, piece->offset, mapped_size);
   shm_arena_unref (piece->arena);
   g_free (piece);
+}
+
+/* Room for so many bytes, whole pages, that the worker of this rank has filled before. FALSE: it must take new pages. */
+gboolean
+shm_arena_take_room (ShmArena *self, guint rank, guint64 size, guint64 *offset)
+{
+  ShmScrap scrap;
+
+  while (self->recycler != NULL && shm_recycler_take (self->recycler, rank, &scrap))
+    {
+      /* What is too small is of no use for results that are growing. */
+      guint64 used = scrap.size >= size ? size : 0;
+
+      if (scrap.size > used)
+        shm_arena_give_back_range (self, scrap.offset + used, scrap.size - used);
+      *offset = scrap.offset;
+      if (used > 0)
+        return TRUE;
+    }
+  return FALSE;
+}
+
+static void
+shm_arena_give_back_scrap (const ShmScrap *scrap, gpointer arena)
+{
+  shm_arena_give_back_range (arena, scrap->offset, scrap->size);
+}
+
+/* There is no worker any more. In a copy of the caller there still may be. */
+void
+shm_arena_stop_recycling (ShmArena *self)
+{
+  if (self->recycler != NULL && self->pid == getpid ())
+    shm_recycler_close (self->recycler, shm_arena_give_back_scrap, self);
 }
 
 /* What a worker has put there, at the beginning of a page; the memory goes with the mapping. The worker is not believed. */

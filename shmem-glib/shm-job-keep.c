@@ -31,6 +31,7 @@ shm_job_drop_kept (ShmJob *self)
   if (self->kept == NULL)
     return;
   self->kept->klass->release (g_steal_pointer (&self->kept));
+  shm_arena_stop_recycling (self->arena);
   if (!self->has_deposits)
     g_clear_pointer (&self->arena, shm_arena_unref);
 }

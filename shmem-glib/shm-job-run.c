@@ -55,6 +55,8 @@ shm_job_release (ShmJob *self)
   else if (self->backend != NULL)
     self->backend->klass->free (g_steal_pointer (&self->backend));
   shm_input_end_run (&self->input, self->keep_workers);
+  if (self->arena != NULL && self->kept == NULL)
+    shm_arena_stop_recycling (self->arena);
   if (!self->has_deposits && self->kept == NULL)
     g_clear_pointer (&self->arena, shm_arena_unref);
   g_clear_pointer (&self->context, g_main_context_unref);
@@ -283,7 +285,7 @@ shm_job_start_backend (ShmJob *self,
       shm_job_drop_kept (self);
       g_clear_pointer (&self->arena, shm_arena_unref);
       self->has_deposits = self->argument_is_new = FALSE;
-      setup->arena = self->arena = shm_arena_new (error);
+      setup->arena = self->arena = shm_arena_new (setup->settings.n_workers, error);
       if (self->arena == NULL)
         return FALSE;
     }

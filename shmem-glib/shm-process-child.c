@@ -103,7 +103,6 @@ shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
 
   shm_ring_writer_init (&writer, backend->control, rank);
   writer.arena = worker.arena = backend->setup.arena;
-  writer.arena_base = shm_arena_get_base (rank + 1);
   shm_worker_init (&worker);
   shm_worker_run (&worker);
   if (line->state != SHM_LINE_RECYCLED)

@@ -31,7 +31,7 @@ typedef struct
   ShmLine *line;
   ShmRing *ring;
   ShmArena *arena; /* where large values go, or NULL */
-  guint64 arena_base;
+  guint rank;
   guint64 head; /* written, perhaps not published */
   guint64 tail; /* as last seen */
 } ShmRingWriter;

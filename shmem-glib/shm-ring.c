@@ -29,6 +29,7 @@ shm_ring_writer_init (ShmRingWriter *self, ShmControl *control, guint rank)
   self->control = control;
   self->line = &control->lines[rank];
   self->arena = NULL;
+  self->rank = rank;
   self->ring = shm_control_get_ring (control, rank);
   self->head = self->ring->head;
   self->tail = self->ring->tail;

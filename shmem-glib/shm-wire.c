@@ -43,9 +43,12 @@ shm_wire_deposit (
       g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, _ ("the job is being ended"));
       return FALSE;
     }
-  *offset = writer->arena_base + line->arena_head;
-  /* What was written in vain stays unused. */
-  line->arena_head += pages;
+  if (!shm_arena_take_room (writer->arena, writer->rank, pages, offset))
+    {
+      *offset = shm_arena_get_base (writer->rank + 1) + line->arena_head;
+      /* What was written in vain stays unused. */
+      line->arena_head += pages;
+    }
   line->arena_put += pages;
   return shm_arena_write (writer->arena, data, size, *offset, error);
 }

@@ -250,7 +250,7 @@ shm_histogram_copy_edges (ShmArray *edges, GError **error)
 
   if (!shm_algorithms_check_real (edges, error))
     return NULL;
-  copy = g_try_new (double, n);
+  copy = g_try_new (double, MAX (n, 1));
   if (copy == NULL)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,

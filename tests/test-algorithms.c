@@ -375,8 +375,10 @@ test_errors (void)
 {
   const gsize shape[] = { 2, 3 };
   const gsize n = 6;
+  const gsize none = 0;
   g_autoptr (ShmMapReduce) pool = test_pool (2, SHM_BACKEND_TYPE_THREAD);
   g_autoptr (ShmArray) flat = test_new_array (SHM_DTYPE_F8, 1, &n);
+  g_autoptr (ShmArray) empty = test_new_array (SHM_DTYPE_F8, 1, &none);
   g_autoptr (ShmArray) plane = test_new_array (SHM_DTYPE_F8, 2, shape);
   g_autoptr (ShmArray) integers = test_new_array (SHM_DTYPE_I8, 1, &n);
   g_autoptr (ShmArray) complex = test_new_array (SHM_DTYPE_C16, 1, &n);
@@ -424,6 +426,7 @@ test_errors (void)
   FAILS (shm_map_reduce_histogram (pool, flat, 3, 0, INFINITY, NULL, &error), is_null);
   FAILS (shm_map_reduce_histogram (pool, flat, 3, -1.5e308, 1.5e308, NULL, &error), is_null);
   FAILS (shm_map_reduce_histogram_edges (pool, flat, plane, NULL, &error), is_null);
+  FAILS (shm_map_reduce_histogram_edges (pool, flat, empty, NULL, &error), is_null);
   ((double *) shm_array_get_data (flat))[2] = NAN;
   FAILS (shm_map_reduce_histogram_edges (pool, plane, flat, NULL, &error), is_null);
   FAILS (shm_map_reduce_fill_array (pool, integers, g_variant_new_double (0.5), NULL, &error),

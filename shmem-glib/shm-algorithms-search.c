@@ -56,7 +56,9 @@ shm_histogram_search (const ShmHistogram *histogram, double value)
   return low;
 }
 
-/* The same, by a division, which may be one bin off, since it is rounded. */
+/* The same, by a division. It may be one bin off, since it is rounded, and many, where bins are
+ * narrower than numbers are apart.
+ */
 static gsize
 shm_histogram_divide (const ShmHistogram *histogram, double value)
 {
@@ -65,11 +67,9 @@ shm_histogram_divide (const ShmHistogram *histogram, double value)
   double part = (value - edges[0]) / (edges[n] - edges[0]) * (double) n;
   gsize bin = MIN ((gsize) part, n - 1);
 
-  while (bin > 0 && value < edges[bin])
-    bin--;
-  while (bin < n - 1 && value >= edges[bin + 1])
-    bin++;
-  return bin;
+  if ((bin == 0 || value >= edges[bin]) && (bin == n - 1 || value < edges[bin + 1]))
+    return bin;
+  return shm_histogram_search (histogram, value);
 }
 
 static void
@@ -232,8 +232,9 @@ shm_map_reduce_histogram (ShmMapReduce *self,
       return NULL;
     }
 
+  /* The width of a bin may have been rounded up to the least number that there is. */
   for (gsize k = 0; k < n_bins; k++)
-    edges[k] = low + (double) k * ((high - low) / (double) n_bins);
+    edges[k] = MIN (low + (double) k * ((high - low) / (double) n_bins), high);
   edges[n_bins] = high;
   histogram.edges = edges;
   return shm_histogram_run (self, &histogram, cancellable, error);

@@ -380,11 +380,37 @@ test_histogram_extremes (gconstpointer data)
       shm_array_new_from_data (SHM_DTYPE_F8, &n, 1, (const guint8 *) values, sizeof (values), NULL);
   g_autoptr (ShmArray) narrow = NULL;
   g_autoptr (ShmArray) wide = NULL;
+  g_autoptr (ShmArray) narrower = NULL;
 
   narrow = shm_map_reduce_histogram (pool, array, 3, 0.0, 1.5e-323, NULL, NULL);
   check_counts (narrow, array, (const double[]){ 0, 5e-324, 1e-323, 1.5e-323 }, 3);
   wide = shm_map_reduce_histogram (pool, array, 2, -0.5e308, 0.5e308, NULL, NULL);
   check_counts (wide, array, (const double[]){ -0.5e308, 0.0, 0.5e308 }, 2);
+  /* Not even the least of numbers is as narrow as these bins, and no edge lies above the last. */
+  narrower = shm_map_reduce_histogram (pool, array, 5, 0.0, 1.5e-323, NULL, NULL);
+  check_counts (narrower, array,
+                (const double[]){ 0, 5e-324, 1e-323, 1.5e-323, 1.5e-323, 1.5e-323 }, 5);
+}
+
+/* Many bins between two neighbouring numbers: to walk along them for each item would take minutes. */
+static void
+test_histogram_crowd (gconstpointer data)
+{
+  const gsize n = 400000;
+  const gsize n_bins = 1 << 20;
+  const double low = 0x1p54;
+  g_autoptr (ShmMapReduce) pool = test_pool (2, GPOINTER_TO_UINT (data));
+  g_autoptr (ShmArray) array =
+      shm_array_new_filled (SHM_DTYPE_F8, &n, 1, g_variant_new_double (low), NULL);
+  g_autoptr (ShmArray) counts = NULL;
+  const gint64 *items;
+  gsize bin = 0;
+
+  counts = shm_map_reduce_histogram (pool, array, n_bins, low, low + 4.0, NULL, NULL);
+  items = shm_array_get_data (counts);
+  while (low + (double) (bin + 1) * (4.0 / (double) n_bins) == low)
+    bin++;
+  g_assert_cmpint (items[bin], ==, (gint64) n);
 }
 
 int
@@ -405,6 +431,7 @@ main (int argc, char *argv[])
   test_add_for_backends ("sort", "search", test_search);
   test_add_for_backends ("sort", "histogram", test_histogram);
   test_add_for_backends ("sort", "histogram-extremes", test_histogram_extremes);
+  test_add_for_backends ("sort", "histogram-crowd", test_histogram_crowd);
 
   return g_test_run ();
 }

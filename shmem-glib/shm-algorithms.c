@@ -283,7 +283,7 @@ shm_map_reduce_fill_array (
     ShmMapReduce *self, ShmArray *array, GVariant *value, GCancellable *cancellable, GError **error)
 {
   g_autoptr (GVariant) sunk = NULL;
-  ShmItemBuffer buffer;
+  g_autofree guint8 *item = NULL;
   ShmFill fill = { .array = array };
   gsize n_blocks;
 
@@ -294,9 +294,10 @@ shm_map_reduce_fill_array (
   sunk = g_variant_ref_sink (value);
   if (!shm_array_check_open (array, error))
     return FALSE;
-  fill.item = shm_array_encode_item (array, sunk, &buffer, error);
-  if (fill.item == NULL)
+  item = shm_array_encode_fill (array, sunk, error);
+  if (item == NULL)
     return FALSE;
+  fill.item = item;
   n_blocks = shm_count_blocks (array->n_elements, shm_algorithms_tuning.block);
   return shm_algorithms_for_blocks (self, n_blocks, SHM_WEIGHT_LIGHT, cancellable, shm_fill_blocks,
                                     &fill, error);

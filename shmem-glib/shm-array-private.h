@@ -90,5 +90,6 @@ typedef union
 
 const guint8 *
 shm_array_encode_item (ShmArray *self, GVariant *value, ShmItemBuffer *buffer, GError **error);
+guint8 *shm_array_encode_fill (ShmArray *self, GVariant *value, GError **error);
 
 G_END_DECLS

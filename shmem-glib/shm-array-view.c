@@ -183,6 +183,28 @@ shm_array_run_fill (const ShmArrayIter *iter, gconstpointer value, gsize item_si
     FOR_ITEMS_OF_SIZE (FILL_ITEM, item_size)
 }
 
+/* Makes a copy of the item that all are to become: the bytes of a record may be those of the array
+ * itself. NULL with @error set if it cannot be.
+ */
+guint8 *
+shm_array_encode_fill (ShmArray *self, GVariant *value, GError **error)
+{
+  ShmItemBuffer buffer;
+  const guint8 *item = shm_array_encode_item (self, value, &buffer, error);
+  guint8 *copy;
+
+  if (item == NULL)
+    return NULL;
+
+  copy = g_try_malloc (self->item_size);
+  if (copy != NULL)
+    memcpy (copy, item, self->item_size);
+  else
+    g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,
+                 _ ("There is no memory for a copy of a record of %zu bytes"), self->item_size);
+  return copy;
+}
+
 /**
  * shm_array_fill:
  * @self: an array
@@ -200,8 +222,7 @@ gboolean
 shm_array_fill (ShmArray *self, GVariant *value, GError **error)
 {
   g_autoptr (GVariant) sunk = NULL;
-  ShmItemBuffer buffer;
-  const guint8 *item;
+  g_autofree guint8 *item = NULL;
   ShmArrayIter iter;
 
   g_return_val_if_fail (SHM_IS_ARRAY (self), FALSE);
@@ -210,7 +231,7 @@ shm_array_fill (ShmArray *self, GVariant *value, GError **error)
   sunk = g_variant_ref_sink (value);
   if (!shm_array_check_open (self, error))
     return FALSE;
-  item = shm_array_encode_item (self, sunk, &buffer, error);
+  item = shm_array_encode_fill (self, sunk, error);
   if (item == NULL)
     return FALSE;
 

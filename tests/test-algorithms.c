@@ -285,6 +285,35 @@ test_fill_records (gconstpointer data)
   g_assert_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT);
 }
 
+/* A record whose bytes lie in the array that is filled, across two of its records. */
+static void
+test_fill_with_own (gconstpointer data)
+{
+  const gsize n = 1000;
+  g_autoptr (ShmMapReduce) pool = test_pool (3, GPOINTER_TO_UINT (data));
+
+  for (guint is_parallel = 0; is_parallel < 2; is_parallel++)
+    {
+      g_autoptr (ShmArray) array =
+          shm_array_new_full (SHM_DTYPE_RECORD, 4, &n, 1, SHM_ARRAY_FLAGS_NONE, NULL);
+      g_autoptr (ShmArray) view = shm_array_slice (array, 0, 0, G_MAXINT64, 2, NULL);
+      g_autoptr (GBytes) bytes = shm_array_get_bytes (array, NULL);
+      g_autoptr (GBytes) part = g_bytes_new_from_bytes (bytes, 1002, 4);
+      GVariant *value = g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, part, TRUE);
+      g_autoptr (GError) error = NULL;
+      char *items = shm_array_get_data (array);
+
+      memcpy (items + 1002, "abcd", 4);
+      if (is_parallel)
+        shm_map_reduce_fill_array (pool, view, value, NULL, &error);
+      else
+        shm_array_fill (view, value, &error);
+      g_assert_no_error (error);
+      for (gsize i = 0; i < n; i += 2)
+        g_assert_cmpmem (items + 4 * i, 4, "abcd", 4);
+    }
+}
+
 static void
 set_all (ShmArray *array, GVariant *value)
 {
@@ -594,6 +623,7 @@ main (int argc, char *argv[])
   test_add_for_backends ("algorithms", "map-fails", test_map_fails);
   test_add_for_backends ("algorithms", "fill", test_fill);
   test_add_for_backends ("algorithms", "fill-records", test_fill_records);
+  test_add_for_backends ("algorithms", "fill-with-own", test_fill_with_own);
   test_add ("/algorithms/thread/integer-sums", test_integer_sums);
   test_add ("/algorithms/thread/special-sums", test_special_sums);
   test_add ("/algorithms/thread/errors", test_errors);

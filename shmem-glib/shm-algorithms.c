@@ -311,11 +311,15 @@ typedef struct
   gpointer user_data;
 } ShmDoublesMap;
 
+/* What is computed in place is stored only when all of it is there: a piece that fails half way can
+ * be done again.
+ */
 static gboolean
 shm_map_doubles_piece (
     ShmMapReduce *pool, const ShmDoublesMap *map, gsize begin, gsize n, GError **error)
 {
-  gboolean direct = map->output->dtype == SHM_DTYPE_F8 && shm_algorithms_is_direct (map->output);
+  gboolean direct = map->output->dtype == SHM_DTYPE_F8 && map->output->data != map->input->data &&
+                    shm_algorithms_is_direct (map->output);
   double read[SHM_PIECE];
   double made[SHM_PIECE];
   float floats[SHM_PIECE];
@@ -338,17 +342,30 @@ shm_map_doubles_piece (
   return TRUE;
 }
 
+/* A piece that fails is done again item by item, so that the one to blame is found, and none that
+ * was stored is computed twice when the loop goes on behind it.
+ */
 static gboolean
 shm_map_doubles_range (
     ShmMapReduce *pool, guint64 begin, guint64 end, gpointer user_data, GError **error)
 {
   const ShmDoublesMap *map = user_data;
+  gsize n;
 
-  for (gsize n; begin < end; begin += n)
+  for (; begin < end; begin += n)
     {
+      g_autoptr (GError) unused = NULL;
+
       n = MIN (end - begin, SHM_PIECE);
-      if (!shm_map_doubles_piece (pool, map, begin, n, error))
-        return FALSE;
+      shm_map_reduce_begin_item (pool, begin);
+      if (shm_map_doubles_piece (pool, map, begin, n, &unused))
+        continue;
+      for (guint64 item = begin; item < begin + n; item++)
+        {
+          shm_map_reduce_begin_item (pool, item);
+          if (!shm_map_doubles_piece (pool, map, item, 1, error))
+            return FALSE;
+        }
     }
   return TRUE;
 }
@@ -392,11 +409,14 @@ shm_algorithms_check_map (ShmArray *input, ShmArray *output, GError **error)
  *
  * It is a loop as shm_map_reduce_for_range() has it, over the items of the arrays; so all settings
  * of the pool count. @func may be called with any number of neighbouring items; where the result
- * for an item depends on that item alone, it is the same for every number of workers.
+ * for an item depends on that item alone, it is the same for every number of workers. Where @func
+ * fails, it is called again for each of these items by itself, and the first that fails is the one
+ * to blame.
  *
  * Complex numbers and records, an @output of another type than f4 and f8, and different numbers of
  * items are %SHM_ERROR_INVALID_ARGUMENT. After an error of the loop some items of @output are
- * computed, and the others what they were. Two arrays that overlap otherwise than by being the same
+ * computed, and the others what they were; no item that is computed in place is computed from what
+ * was computed, whatever is tried again. Two arrays that overlap otherwise than by being the same
  * give anything.
  *
  * Returns: %TRUE, or %FALSE with @error set, also as by shm_job_run()

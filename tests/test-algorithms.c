@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* Sums, extremes, products, fills and maps of arrays, beside naive loops over single items. */
+/* Sums, extremes, products and fills of arrays, beside naive loops over single items. */
 
 #include "config.h"
 
@@ -10,7 +10,6 @@
 
 #include <glib/gstdio.h>
 #include <math.h>
-#include <signal.h>
 #include <string.h>
 
 static void
@@ -137,110 +136,16 @@ test_extremes (gconstpointer data)
 }
 
 static gboolean
-map_doubles (ShmMapReduce *pool,
-             const double *input,
-             double *output,
-             guint64 begin,
-             gsize n_items,
-             gpointer user_data,
-             GError **error)
+copy_doubles (ShmMapReduce *pool,
+              const double *input,
+              double *output,
+              guint64 begin,
+              gsize n_items,
+              gpointer user_data,
+              GError **error)
 {
-  g_assert_cmpint (shm_map_reduce_get_rank (pool), >=, 0);
-  g_assert_cmpuint (n_items, >, 0);
-  for (gsize i = 0; i < n_items; i++)
-    output[i] = 2.0 * input[i] + (double) (begin + i);
+  memcpy (output, input, n_items * sizeof (double));
   return TRUE;
-}
-
-static void
-check_map (TestSubject *subject, ShmArray *array, gpointer data)
-{
-  static const ShmDtype types[] = { SHM_DTYPE_F8, SHM_DTYPE_F4 };
-  gsize n = shm_array_get_n_elements (array);
-
-  for (guint t = 0; t < G_N_ELEMENTS (types); t++)
-    {
-      g_autoptr (ShmArray) whole = test_new_array (types[t], 1, (const gsize[]){ 2 * n });
-      g_autoptr (ShmArray) output = shm_array_slice (whole, 0, 0, G_MAXINT64, 2, NULL);
-      g_autoptr (ShmArray) copy = shm_array_new_copy (array, NULL);
-      g_autoptr (ShmArray) result = NULL;
-      g_autoptr (GError) error = NULL;
-
-      g_assert_true (shm_map_reduce_map_double (subject->pool, array, output, NULL, map_doubles,
-                                                NULL, &error));
-      g_assert_no_error (error);
-      result = shm_array_new_copy (output, NULL);
-      for (gsize i = 0; i < n; i++)
-        {
-          double wanted = 2.0 * test_number_to_double (test_number (copy, i)) + (double) i;
-          double got = test_number_to_double (test_number (result, i));
-
-          if (types[t] == SHM_DTYPE_F4)
-            wanted = (float) wanted;
-          g_assert_true (got == wanted || (isnan (got) && isnan (wanted)));
-        }
-      for (gsize i = 0; i < n; i++)
-        g_assert_cmpfloat (shm_array_get_double (whole, (const gsize[]){ 2 * i + 1 }, 1, NULL), ==,
-                           0.0);
-    }
-}
-
-static void
-test_map (gconstpointer data)
-{
-  test_for_subjects (GPOINTER_TO_UINT (data), FALSE, check_map, NULL);
-}
-
-static void
-test_map_in_place (gconstpointer data)
-{
-  const gsize n = 10000;
-  g_autoptr (ShmMapReduce) pool = test_pool (3, GPOINTER_TO_UINT (data));
-  g_autoptr (ShmArray) array = test_new_array (SHM_DTYPE_F8, 1, &n);
-  g_autoptr (GError) error = NULL;
-  double *items = shm_array_get_data (array);
-
-  for (gsize i = 0; i < n; i++)
-    items[i] = (double) i;
-  g_assert_true (shm_map_reduce_map_double (pool, array, array, NULL, map_doubles, NULL, &error));
-  g_assert_no_error (error);
-  for (gsize i = 0; i < n; i++)
-    g_assert_cmpfloat (items[i], ==, 3.0 * (double) i);
-}
-
-static gboolean
-fail_late (ShmMapReduce *pool,
-           const double *input,
-           double *output,
-           guint64 begin,
-           gsize n_items,
-           gpointer user_data,
-           GError **error)
-{
-  if (begin + n_items < 5000)
-    return TRUE;
-  if (user_data != NULL)
-    raise (SIGKILL);
-  g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_BUSY, "late");
-  return FALSE;
-}
-
-static void
-test_map_fails (gconstpointer data)
-{
-  const gsize n = 10000;
-  ShmBackendType backend = GPOINTER_TO_UINT (data);
-  g_autoptr (ShmMapReduce) pool = test_pool (2, backend);
-  g_autoptr (ShmArray) array = test_new_array (SHM_DTYPE_F8, 1, &n);
-  g_autoptr (GError) error = NULL;
-
-  g_assert_false (shm_map_reduce_map_double (pool, array, array, NULL, fail_late, NULL, &error));
-  g_assert_error (error, G_IO_ERROR, G_IO_ERROR_BUSY);
-  if (backend != SHM_BACKEND_TYPE_PROCESS)
-    return;
-  g_clear_error (&error);
-  g_assert_false (shm_map_reduce_map_double (pool, array, array, NULL, fail_late, pool, &error));
-  g_assert_error (error, SHM_ERROR, SHM_ERROR_WORKER_SIGNAL);
 }
 
 static void
@@ -436,13 +341,13 @@ test_errors (void)
       FAILS (shm_map_reduce_searchsorted (pool, others[i], others[i], SHM_SEARCH_SIDE_LEFT, NULL,
                                           &error),
              is_null);
-      FAILS (shm_map_reduce_map_double (pool, others[i], flat, NULL, map_doubles, NULL, &error),
+      FAILS (shm_map_reduce_map_double (pool, others[i], flat, NULL, copy_doubles, NULL, &error),
              is_false);
-      FAILS (shm_map_reduce_map_double (pool, flat, others[i], NULL, map_doubles, NULL, &error),
+      FAILS (shm_map_reduce_map_double (pool, flat, others[i], NULL, copy_doubles, NULL, &error),
              is_false);
     }
   FAILS (shm_map_reduce_sum_value (pool, records, NULL, &error), is_null);
-  FAILS (shm_map_reduce_map_double (pool, flat, integers, NULL, map_doubles, NULL, &error),
+  FAILS (shm_map_reduce_map_double (pool, flat, integers, NULL, copy_doubles, NULL, &error),
          is_false);
   FAILS (shm_map_reduce_dot (pool, flat, plane, NULL, &error), isnan);
   FAILS (shm_map_reduce_searchsorted (pool, plane, flat, SHM_SEARCH_SIDE_LEFT, NULL, &error),
@@ -492,7 +397,7 @@ test_closed (void)
          is_null);
   FAILS (shm_map_reduce_fill_array (pool, closed, g_variant_new_double (1), NULL, &error),
          is_false);
-  FAILS (shm_map_reduce_map_double (pool, array, closed, NULL, map_doubles, NULL, &error),
+  FAILS (shm_map_reduce_map_double (pool, array, closed, NULL, copy_doubles, NULL, &error),
          is_false);
 #undef FAILS
 }
@@ -522,7 +427,7 @@ test_read_only (void)
 
   FAILS (shm_map_reduce_sort (pool, array, NULL, &error));
   FAILS (shm_map_reduce_fill_array (pool, array, g_variant_new_double (1), NULL, &error));
-  FAILS (shm_map_reduce_map_double (pool, array, array, NULL, map_doubles, NULL, &error));
+  FAILS (shm_map_reduce_map_double (pool, array, array, NULL, copy_doubles, NULL, &error));
 #undef FAILS
 }
 
@@ -552,7 +457,7 @@ test_cancelled (gconstpointer data)
   CANCELLED (g_assert_false (
       shm_map_reduce_fill_array (pool, array, g_variant_new_double (1), cancellable, &error)));
   CANCELLED (g_assert_false (
-      shm_map_reduce_map_double (pool, array, array, cancellable, map_doubles, NULL, &error)));
+      shm_map_reduce_map_double (pool, array, array, cancellable, copy_doubles, NULL, &error)));
 #undef CANCELLED
 }
 
@@ -618,9 +523,6 @@ main (int argc, char *argv[])
 
   test_add_for_backends ("algorithms", "sums", test_sums);
   test_add_for_backends ("algorithms", "extremes", test_extremes);
-  test_add_for_backends ("algorithms", "map", test_map);
-  test_add_for_backends ("algorithms", "map-in-place", test_map_in_place);
-  test_add_for_backends ("algorithms", "map-fails", test_map_fails);
   test_add_for_backends ("algorithms", "fill", test_fill);
   test_add_for_backends ("algorithms", "fill-records", test_fill_records);
   test_add_for_backends ("algorithms", "fill-with-own", test_fill_with_own);

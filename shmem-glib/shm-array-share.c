@@ -216,7 +216,10 @@ shm_array_seal_read_only (ShmArray *self, GError **error)
  * A view is described with its strides, but the receiver can reach all of the memory that it is a
  * view of.
  *
- * An array whose memory has no descriptor is a %SHM_ERROR_INVALID_ARGUMENT.
+ * The fields of records are not in the message; who receives it can add them again.
+ *
+ * An array whose memory has no descriptor is a %SHM_ERROR_INVALID_ARGUMENT: for others there is
+ * shm_array_new_copy_full().
  *
  * Returns: (transfer full): the variant, not floating, or %NULL with @error set
  *

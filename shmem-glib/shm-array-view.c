@@ -144,16 +144,40 @@ shm_array_copy_items (ShmArray *self, guint8 *target)
 ShmArray *
 shm_array_new_copy (ShmArray *source, GError **error)
 {
+  return shm_array_new_copy_full (source, SHM_ARRAY_FLAGS_NONE, error);
+}
+
+/**
+ * shm_array_new_copy_full: (constructor)
+ * @source: an array or a view
+ * @flags: how the memory of the copy is to be obtained
+ * @error: return location for a #GError
+ *
+ * Makes a copy like shm_array_new_copy(), in memory that is obtained as @flags say. With
+ * %SHM_ARRAY_FLAGS_SHAREABLE the items of any array, also of one that is a file, can be handed to a
+ * process that was not forked.
+ *
+ * Returns: (transfer full): the array, or %NULL with @error set: that of shm_array_new_full(), or
+ *   %SHM_ERROR_WRONG_STATE if @source is closed
+ *
+ * Since: 1.0
+ */
+ShmArray *
+shm_array_new_copy_full (ShmArray *source, ShmArrayFlags flags, GError **error)
+{
   ShmArray *self;
 
   g_return_val_if_fail (SHM_IS_ARRAY (source), NULL);
 
   if (!shm_array_check_open (source, error))
     return NULL;
-  self = shm_array_new_like (source, error);
+  self = shm_array_new_full (source->dtype, source->item_size, source->shape, source->n_dims, flags,
+                             error);
   if (self == NULL)
     return NULL;
 
+  if (source->fields != NULL)
+    self->fields = g_ptr_array_ref (source->fields);
   shm_array_copy_items (source, self->data);
   return self;
 }

@@ -52,6 +52,8 @@ ShmArray *shm_array_new_filled (
 SHM_AVAILABLE_IN_1_0
 ShmArray *shm_array_new_copy (ShmArray *source, GError **error);
 SHM_AVAILABLE_IN_1_0
+ShmArray *shm_array_new_copy_full (ShmArray *source, ShmArrayFlags flags, GError **error);
+SHM_AVAILABLE_IN_1_0
 ShmArray *shm_array_new_from_data (ShmDtype dtype,
                                    const gsize *shape,
                                    gsize n_dims,
@@ -253,6 +255,7 @@ gboolean shm_array_lookup_field (ShmArray *self,
                                  gsize *n_dims);
 SHM_AVAILABLE_IN_1_0
 ShmArray *shm_array_get_field (ShmArray *self, const char *name, GError **error);
+
 /* its memory, where it cannot be used itself */
 
 SHM_AVAILABLE_IN_1_0

@@ -194,6 +194,44 @@ test_not_shareable (void)
   g_assert_cmpint (g_unix_fd_list_get_length (fds), ==, 0);
 }
 
+/* What cannot be handed over is, as a copy, views and the fields of records included. */
+static void
+test_copies (void)
+{
+  const gsize shape[] = { 20, 30 };
+  const gsize n = 3;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (ShmArray) plain = shm_array_new (SHM_DTYPE_I4, shape, 2, NULL);
+  g_autoptr (ShmArray) view = shm_array_transpose (plain, NULL, 0, NULL);
+  g_autoptr (ShmArray) copy = NULL;
+  g_autoptr (ShmArray) received = NULL;
+  g_autoptr (ShmArray) records =
+      shm_array_new_full (SHM_DTYPE_RECORD, 12, &n, 1, SHM_ARRAY_FLAGS_NONE, NULL);
+  g_autoptr (ShmArray) record_copy = NULL;
+  g_auto (GStrv) fields = NULL;
+
+  for (gsize i = 0; i < 600; i++)
+    ((gint32 *) shm_array_get_data (plain))[i] = (gint32) i;
+  copy =
+      shm_array_new_copy_full (view, SHM_ARRAY_FLAGS_SHAREABLE | SHM_ARRAY_FLAGS_RESERVE, &error);
+  g_assert_no_error (error);
+  g_assert_true (shm_array_is_contiguous (copy));
+  received = pass_on (copy);
+  check_item (received, 7, 11, 11 * 30 + 7);
+  g_assert_true (shm_array_fill (plain, g_variant_new_byte (0), NULL));
+  check_item (received, 7, 11, 11 * 30 + 7);
+
+  g_assert_true (shm_array_add_field (records, "x", SHM_DTYPE_F8, 0, 4, NULL, 0, NULL));
+  record_copy = shm_array_new_copy_full (records, SHM_ARRAY_FLAGS_SHAREABLE, &error);
+  g_assert_no_error (error);
+  fields = shm_array_list_fields (record_copy);
+  g_assert_cmpstr (fields[0], ==, "x");
+
+  shm_array_close (plain);
+  g_assert_null (shm_array_new_copy_full (plain, SHM_ARRAY_FLAGS_SHAREABLE, &error));
+  g_assert_error (error, SHM_ERROR, SHM_ERROR_WRONG_STATE);
+}
+
 static void
 test_from_fd (void)
 {
@@ -501,6 +539,7 @@ main (int argc, char **argv)
   test_add ("/array-share/types", test_types);
   test_add ("/array-share/read-only", test_read_only);
   test_add ("/array-share/not-shareable", test_not_shareable);
+  test_add ("/array-share/copies", test_copies);
   test_add ("/array-share/from-fd", test_from_fd);
   test_add ("/array-share/untrusted", test_untrusted);
   test_add ("/array-share/empty-memory", test_empty_memory);

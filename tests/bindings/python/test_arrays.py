@@ -13,6 +13,7 @@ import pytest
 
 gi.require_version('Shm', '1.0')
 from gi.repository import GLib, Shm  # noqa: E402
+from gi.overrides.Shm import _numpy  # noqa: E402
 
 NUMBERS = {'b1': True, 'i1': -5, 'i2': -300, 'i4': -70000, 'i8': -2**60, 'u1': 200, 'u2': 60000,
            'u4': 2**32 - 1, 'u8': 2**64 - 1, 'f4': 0.5, 'f8': 1e300, 'c8': 1 + 0.5j,
@@ -61,6 +62,41 @@ def test_records():
         array[0] = b'short'
     with pytest.raises(ValueError):
         array[0] = 3
+
+
+def test_fields():
+    """Those of the library are those of numpy, with their gaps and where they overlap."""
+    array = Shm.Array.new_full(Shm.Dtype.RECORD, 24, [3], Shm.ArrayFlags.NONE)
+    array.add_field('id', Shm.Dtype.U4, 0, 0, None)
+    array.add_field('position', Shm.Dtype.F4, 0, 8, [3])
+    array.add_field('x', Shm.Dtype.F4, 0, 8, None)
+    array.add_field('name', Shm.Dtype.RECORD, 2, 20, None)
+    bodies = numpy.asarray(array)
+    assert bodies.dtype == numpy.dtype({
+        'names': ['id', 'position', 'x', 'name'], 'offsets': [0, 8, 8, 20],
+        'formats': ['u4', ('f4', 3), 'f4', 'V2'], 'itemsize': 24})
+    bodies['position'][1] = [1.5, 2.5, 3.5]
+    assert array['position'].tolist() == [[0, 0, 0], [1.5, 2.5, 3.5], [0, 0, 0]]
+    array['x'] = 7
+    assert bodies['position'][:, 0].tolist() == [7, 7, 7]
+    assert numpy.asarray(array[::2])['x'].tolist() == [7, 7]
+    with pytest.raises(ValueError):
+        array['y']
+
+
+@pytest.mark.parametrize('make', [Shm.Array, lambda *args: _numpy._memory(Shm.empty(*args))])
+def test_fields_of_numpy(make):
+    dtype = numpy.dtype([('a', 'f8'), ('b', 'i4', (2, 3)), ('c', 'S3'), ('d', '>u2'),
+                         ('e', [('f', 'u1')]), ('g', 'V0')], align=True)
+    array = make(5, dtype)
+    assert isinstance(array, Shm.Array)
+    assert array.list_fields() == ['a', 'b', 'c', 'd', 'e']
+    for name, kind in ('a', 'F8'), ('b', 'I4'), ('c', 'RECORD'), ('d', 'RECORD'), ('e', 'RECORD'):
+        field = array.lookup_field(name)
+        assert field.offset == dtype.fields[name][1]
+        assert field.dtype == getattr(Shm.Dtype, kind)
+    assert array['b'].shape == (5, 2, 3)
+    assert array['c'].itemsize == 3
 
 
 def test_shapes():

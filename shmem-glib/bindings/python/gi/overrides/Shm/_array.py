@@ -20,7 +20,8 @@ from gi.repository import GLib
 
 from ...module import get_introspection_module
 from ...overrides import override
-from ._items import flatten, parse_dtype, parse_shape, to_variant, translated
+from ._items import (flatten, parse_dtype, parse_fields, parse_shape, to_variant,
+                     translated)
 
 Shm = get_introspection_module('Shm')
 
@@ -34,15 +35,23 @@ C_TYPES = {'b1': ctypes.c_bool, 'i1': ctypes.c_int8, 'i2': ctypes.c_int16, 'i4':
            'f8': ctypes.c_double, 'c8': ctypes.c_float, 'c16': ctypes.c_double}
 
 
+def _type_string(kind: Any, item_size: int) -> str:
+    if kind == Shm.Dtype.RECORD:
+        return f'|V{item_size}'
+    return ('|' if item_size == 1 else _BYTE_ORDER) + Shm.dtype_to_string(kind)
+
+
 class Array(Shm.Array):
     """An array in memory that this process shares with all that it forks.
 
     `shape` is the length of the one axis, or a sequence of lengths; `dtype` is a type string in
-    numpy's manner, such as 'f8', '<i4' or, for opaque records of 24 bytes, 'V24'. The array is
-    filled with zeros. Memory that cannot be had is a MemoryError.
+    numpy's manner, such as 'f8', '<i4' or, for opaque records of 24 bytes, 'V24'. The fields of a
+    structured type of numpy become those of the records. The array is filled with zeros. Memory
+    that cannot be had is a MemoryError.
 
     Indices and slices are those of numpy: views share the memory. A single item is a number, a
-    truth value, or the bytes of a record. numpy.asarray() makes a numpy array on the same memory.
+    truth value, or the bytes of a record; the name of a field gives a view of it.
+    numpy.asarray() makes a numpy array on the same memory.
 
     As a context manager an array is closed at the end.
     """
@@ -52,7 +61,10 @@ class Array(Shm.Array):
     def __new__(cls, shape: Any, dtype: Any = 'f8') -> Array:
         kind, item_size = parse_dtype(dtype)
         with translated():
-            return Shm.Array.new_full(kind, item_size, parse_shape(shape), Shm.ArrayFlags.NONE)
+            array = Shm.Array.new_full(kind, item_size, parse_shape(shape), Shm.ArrayFlags.NONE)
+            for name, *field in parse_fields(dtype):
+                array.add_field(name, *field)
+        return array
 
     def __init__(self, shape: Any, dtype: Any = 'f8') -> None:
         # __new__ has made it, and a GObject is not to be made twice.
@@ -71,10 +83,7 @@ class Array(Shm.Array):
     @property
     def dtype(self) -> str:
         """The type string of the items, with the byte order: '<f8', '|b1', '|V24'."""
-        kind = self.get_dtype()
-        if kind == Shm.Dtype.RECORD:
-            return f'|V{self.get_item_size()}'
-        return ('|' if self.get_item_size() == 1 else _BYTE_ORDER) + Shm.dtype_to_string(kind)
+        return _type_string(self.get_dtype(), self.get_item_size())
 
     @property
     def ndim(self) -> int:
@@ -99,9 +108,19 @@ class Array(Shm.Array):
     @property
     def __array_interface__(self) -> dict[str, Any]:
         """What numpy and others need to use the memory in place."""
-        return {'version': 3, 'typestr': self.dtype, 'shape': self.shape,
-                'strides': None if self.is_contiguous() else self.strides,
-                'data': (self.get_address(), self.is_read_only())}
+        interface = {'version': 3, 'typestr': self.dtype, 'shape': self.shape,
+                     'strides': None if self.is_contiguous() else self.strides,
+                     'data': (self.get_address(), self.is_read_only())}
+        names = self.list_fields() if self.get_dtype() == Shm.Dtype.RECORD else []
+        if names:
+            fields = [self.lookup_field(name) for name in names]
+            # numpy takes all that describes a type, and this can have gaps, and fields that overlap.
+            interface['descr'] = {
+                'names': names, 'offsets': [field.offset for field in fields],
+                'formats': [(_type_string(field.dtype, field.item_size), tuple(field.shape))
+                            for field in fields],
+                'itemsize': self.get_item_size()}
+        return interface
 
     def memoryview(self) -> memoryview:
         """Makes a memoryview of the array, which keeps the memory.
@@ -198,6 +217,9 @@ class Array(Shm.Array):
 
     def _locate(self, key: Any) -> tuple[Array, list[int] | None]:
         """Finds the view at `key`, or where that is a single item, an array and the index in it."""
+        if isinstance(key, str) and self.get_dtype() == Shm.Dtype.RECORD:
+            with translated():
+                return self.get_field(key), None
         shape = self.get_shape()
         keys = list(key) if isinstance(key, tuple) else [key]
         n_ellipses = sum(part is Ellipsis for part in keys)

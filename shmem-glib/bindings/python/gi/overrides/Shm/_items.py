@@ -53,6 +53,22 @@ def parse_dtype(dtype: Any) -> tuple[Any, int]:
         return Shm.dtype_from_string(name), 0
 
 
+def parse_fields(dtype: Any) -> Iterator[tuple[str, Any, int, int, Sequence[int]]]:
+    """The fields of a structured type of numpy, as add_field() takes them.
+
+    What is of a type that the library does not have, such as text, is bytes.
+    """
+    for name in getattr(dtype, 'names', None) or ():
+        field, offset = dtype.fields[name][:2]
+        item, shape = field.subdtype or (field, ())
+        try:
+            kind, item_size = parse_dtype(item)
+        except ValueError:
+            kind, item_size = Shm.Dtype.RECORD, item.itemsize
+        if item.itemsize > 0:
+            yield name, kind, item_size, offset, shape
+
+
 def parse_shape(shape: Any) -> tuple[int, ...]:
     """Makes a tuple of the length of one axis, or of those of several."""
     try:

@@ -161,7 +161,8 @@ def empty(shape: Any, dtype: Any = 'f8') -> SharedArray:
         array = Array(shape, dtype.str)
     else:
         # An item of no size takes no memory, which is as good as no items.
-        array = Array(shape if dtype.itemsize else 0, f'V{dtype.itemsize or 1}')
+        array = Array(shape, dtype if dtype.names else f'V{dtype.itemsize}') if dtype.itemsize \
+            else Array(0, 'V1')
     return _over(array, shape, dtype)
 
 

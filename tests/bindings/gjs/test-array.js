@@ -3,7 +3,7 @@
 
 import Shm from 'gi://Shm?version=1.0';
 
-import {caught, equal, ok, run, test} from './tap.js';
+import {caught, equal, ok, read, run, test} from './tap.js';
 
 const pool = new Shm.MapReduce({nWorkers: 2});
 
@@ -47,6 +47,27 @@ test('bytes', async () => {
     ok((await caught(() => gaps.read(0, 2))).matches(Shm.Error, Shm.Error.INVALID_ARGUMENT));
     gaps.close();
     array.close();
+});
+
+/** Makes arrays and drops them, and says of how many of those the memory was there at once. */
+function makeGarbage() {
+    const n = 40;
+    let most = 0;
+    for (let i = 0; i < n; i++) {
+        Shm.array('u1', 64 * 2 ** 20);
+        const sizes = read('/proc/self/maps').split('\n')
+            .filter(line => line.includes(' rw-s ') && line.includes('/dev/zero'))
+            .map(line => line.split(' ')[0].split('-').map(address => parseInt(address, 16)))
+            .map(([begin, end]) => end - begin);
+        most = Math.max(most, sizes.reduce((a, b) => a + b, 0) / (64 * 2 ** 20));
+    }
+    return most;
+}
+
+test('arrays that nobody has are freed', () => {
+    ok(makeGarbage() < 10);
+    const [most] = pool.map(makeGarbage, 1);
+    ok(most < 10);
 });
 
 test('workers write what the caller reads', () => {

@@ -129,9 +129,48 @@ function _probe() {
     return _aliases;
 }
 
+/* The collector sees only its own heap, in which an array of any size is some bytes. So it is told
+ * to run when arrays of so many bytes have been made since it was told last, or one cannot be. It
+ * takes milliseconds, less than it takes to fill that memory.
+ */
+const PRESSURE = 256 * 2 ** 20;
+const _counted = new WeakSet();
+let _pressure = 0;
+
+function _collect() {
+    _pressure = 0;
+    System.gc();
+}
+
+/** The function, which returns a new array, with an eye on the memory that it takes. */
+function _counting(func) {
+    return function (...args) {
+        let array;
+        if (_pressure >= PRESSURE)
+            _collect();
+        try {
+            array = func.apply(this, args);
+        } catch (error) {
+            if (!(error instanceof GLib.Error && error.matches(Shm.Error, Shm.Error.NO_MEMORY)))
+                throw error;
+            _collect();
+            array = func.apply(this, args);
+        }
+        _pressure += array.get_n_bytes();
+        _counted.add(array);
+        return array;
+    };
+}
+
 function _extendArray() {
     const {prototype} = Shm.Array;
     const {close} = prototype;
+
+    for (const name of ['new', 'new_full', 'new_like', 'new_filled', 'new_copy', 'new_copy_full',
+        'new_from_data', 'new_from_bytes', 'new_from_variant'])
+        Shm.Array[name] = _counting(Shm.Array[name]);
+    for (const name of ['argsort', 'searchsorted'])
+        Shm.MapReduce.prototype[name] = _counting(Shm.MapReduce.prototype[name]);
 
     Object.assign(prototype, {
         /* The item at an index of as many numbers as there are axes. */
@@ -191,6 +230,8 @@ function _extendArray() {
         /* Lets go of the memory; typed arrays of it that are still used keep it. */
         close() {
             close.call(this);
+            if (_counted.delete(this))
+                _pressure = Math.max(0, _pressure - this.get_n_bytes());
             if (this._wasGiven) {
                 this._wasGiven = false;
                 System.gc();

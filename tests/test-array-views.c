@@ -336,11 +336,22 @@ test_copy_and_fill (void)
       for (gsize j = 0; j < 3 * 51; j++)
         g_assert_cmpmem (bytes + j * sizes[i], sizes[i], item, sizes[i]);
 
-      g_assert_true (shm_array_fill (array, value, &error));
-      g_assert_no_error (error);
-      bytes = shm_array_get_data (array);
-      for (gsize j = 0; j < 303; j++)
-        g_assert_cmpmem (bytes + j * sizes[i], sizes[i], item, sizes[i]);
+      /* bytes that differ, that are all the same, and all but the last */
+      for (guint pattern = 0; pattern < 3; pattern++)
+        {
+          if (pattern > 0)
+            memset (item, 5, sizes[i]);
+          if (pattern == 2)
+            item[sizes[i] - 1] = 6;
+          g_clear_pointer (&value, g_variant_unref);
+          value = g_variant_ref_sink (
+              g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, item, sizes[i], 1));
+          g_assert_true (shm_array_fill (array, value, &error));
+          g_assert_no_error (error);
+          bytes = shm_array_get_data (array);
+          for (gsize j = 0; j < 303; j++)
+            g_assert_cmpmem (bytes + j * sizes[i], sizes[i], item, sizes[i]);
+        }
     }
 }
 

@@ -76,7 +76,6 @@ gboolean shm_algorithms_for_blocks (ShmMapReduce *self,
                                     gpointer user_data,
                                     GError **error);
 
-void shm_algorithms_will_write (ShmMapReduce *pool, gpointer memory, gsize n_bytes);
 ShmArray *shm_algorithms_new_scratch (gsize item_size, gsize n_items, GError **error);
 GVariant *shm_algorithms_get_item (ShmArray *array, gsize item, GError **error);
 gconstpointer shm_algorithms_read (ShmArray *array, gsize begin, gsize n, ShmPiece *piece);

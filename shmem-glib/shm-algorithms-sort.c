@@ -244,9 +244,6 @@ shm_sort_chunks (
 
       if (shm_algorithms_tuning.sort_watch != NULL)
         shm_algorithms_tuning.sort_watch (work->phase, first);
-      if (work->phase <= sort->n_levels)
-        shm_algorithms_will_write (pool, sort->buffers[work->phase % 2] + begin * sort->size,
-                                   (end - begin) * sort->size);
       if (work->phase == 0)
         sort->sorter->sort (shm_sort_load (sort, begin, end, work->spare),
                             sort->buffers[0] + begin * sort->size, work->spare, end - begin);

@@ -5,10 +5,11 @@
 /* usage: bench-algorithms [NUMBER]
  *
  * Sorts, fills and adds up NUMBER doubles, 8 Mi if it is not given, with two workers. Peers of the
- * sort are qsort(3), g_qsort_with_data() and g_array_sort(); the floors of fill and sum are
- * memset(3) and a plain loop, in one thread. Runs are interleaved; medians, and their ratios to the
- * first line of each part, are printed. All numbers lie in shared memory: private memory would have
- * to be copied, page by page, by who writes it after a fork.
+ * sort are qsort(3), g_qsort_with_data() and g_array_sort(). The floors of fill and sum are what
+ * memory gives to two threads that only write, or only read; beside them are memset(3) and a plain
+ * loop, in one thread. Runs are interleaved; medians are printed, and their ratios to the first line
+ * of each part, which is the floor where there is one. All numbers lie in shared memory: private
+ * memory would have to be copied, page by page, by who writes it after a fork.
  */
 
 #include "config.h"
@@ -107,12 +108,24 @@ run_g_array_sort (Bench *bench, ShmMapReduce *pool)
 }
 
 static void
-run_fill (Bench *bench, ShmMapReduce *pool)
+fill (Bench *bench, ShmMapReduce *pool, double value)
 {
   g_autoptr (GError) error = NULL;
 
-  shm_map_reduce_fill_array (pool, bench->array, g_variant_new_double (2.5), NULL, &error);
+  shm_map_reduce_fill_array (pool, bench->array, g_variant_new_double (value), NULL, &error);
   g_assert_no_error (error);
+}
+
+static void
+run_fill (Bench *bench, ShmMapReduce *pool)
+{
+  fill (bench, pool, 2.5);
+}
+
+static void
+run_fill_zeros (Bench *bench, ShmMapReduce *pool)
+{
+  fill (bench, pool, 0.0);
 }
 
 static void
@@ -138,6 +151,64 @@ run_sum_loop (Bench *bench, ShmMapReduce *pool)
   for (gsize i = 0; i < bench->n; i++)
     sum += bench->others[i];
   bench->sum += sum;
+}
+
+/* Half of the numbers, for one of two threads. */
+typedef struct
+{
+  double *items;
+  gsize n;
+  guint64 bits;
+} Half;
+
+static gpointer
+write_half (gpointer data)
+{
+  Half *half = data;
+
+  memset (half->items, 1, half->n * sizeof (double));
+  return NULL;
+}
+
+/* Four at a time, so that no step has to wait for the one before it. */
+static gpointer
+read_half (gpointer data)
+{
+  Half *half = data;
+  const guint64 *words = (const guint64 *) half->items;
+  guint64 bits[4] = { 0 };
+
+  for (gsize i = 0; i + 4 <= half->n; i += 4)
+    {
+      for (guint k = 0; k < 4; k++)
+        bits[k] ^= words[i + k];
+    }
+  half->bits = bits[0] ^ bits[1] ^ bits[2] ^ bits[3];
+  return NULL;
+}
+
+static void
+run_halves (Bench *bench, GThreadFunc func)
+{
+  gsize middle = bench->n / 2;
+  Half halves[] = { { bench->others, middle }, { bench->others + middle, bench->n - middle } };
+  GThread *thread = g_thread_new ("floor", func, &halves[0]);
+
+  func (&halves[1]);
+  g_thread_join (thread);
+  bench->sum += (double) (halves[0].bits ^ halves[1].bits);
+}
+
+static void
+run_write_floor (Bench *bench, ShmMapReduce *pool)
+{
+  run_halves (bench, write_half);
+}
+
+static void
+run_read_floor (Bench *bench, ShmMapReduce *pool)
+{
+  run_halves (bench, read_half);
 }
 
 /* What the workers cost without their work. */
@@ -183,7 +254,7 @@ compete (Bench *bench, const char *title, const Contestant *contestants, guint n
   for (guint i = 0; i < n_contestants; i++)
     {
       qsort (times[i], ROUNDS, sizeof (double), compare);
-      g_print ("  %-22s %-8s %10.3f ms %8.2f\n", contestants[i].name,
+      g_print ("  %-26s %-8s %10.3f ms %8.2f\n", contestants[i].name,
                !contestants[i].has_pool                             ? ""
                : contestants[i].backend == SHM_BACKEND_TYPE_PROCESS ? "process"
                                                                     : "thread",
@@ -206,12 +277,16 @@ main (int argc, char *argv[])
     { "g_array_sort", shuffle_others, run_g_array_sort },
   };
   static const Contestant fills[] = {
+    { "floor, two threads", NULL, run_write_floor },
     { "shm_map_reduce_fill_array", NULL, run_fill, PROCESS },
     { "shm_map_reduce_fill_array", NULL, run_fill, THREAD },
+    { "the same, of zeros", NULL, run_fill_zeros, PROCESS },
+    { "the same, of zeros", NULL, run_fill_zeros, THREAD },
     { "memset, one thread", NULL, run_memset },
     { "workers alone", NULL, run_nothing, PROCESS },
   };
   static const Contestant sums[] = {
+    { "floor, two threads", NULL, run_read_floor },
     { "shm_map_reduce_sum", NULL, run_sum, PROCESS },
     { "shm_map_reduce_sum", NULL, run_sum, THREAD },
     { "loop, one thread", NULL, run_sum_loop },

@@ -6,8 +6,11 @@
 
 #include "test-util.h"
 
+#include <glib-unix.h>
 #include <signal.h>
 #include <unistd.h>
+
+#define N_TICKS 6
 
 /* What GLib hands from thread to thread, a last reference for example, the thread sanitizer does not see. */
 #if defined(__SANITIZE_THREAD__)
@@ -22,6 +25,7 @@ typedef struct
   GThread *thread;
   guint n_pending;
   guint n_ticks;
+  int go_on[2]; /* a pipe, or -1 */
   guint n_freed;
   GPtrArray *results;
   GError *error;
@@ -31,7 +35,8 @@ static void
 async_init (Async *async)
 {
   *async = (Async){ .loop = g_main_loop_new (g_main_context_get_thread_default (), FALSE),
-                    .thread = g_thread_self () };
+                    .thread = g_thread_self (),
+                    .go_on = { -1, -1 } };
 }
 
 static void
@@ -63,7 +68,8 @@ on_tick (gpointer user_data)
 {
   Async *async = user_data;
 
-  async->n_ticks++;
+  if (++async->n_ticks == N_TICKS && async->go_on[1] >= 0)
+    g_assert_cmpint (write (async->go_on[1], "", 1), ==, 1);
   return G_SOURCE_CONTINUE;
 }
 
@@ -80,6 +86,18 @@ slow_square (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **err
   return g_variant_new_uint64 (index * index);
 }
 
+/* The last one waits for the main loop to let it go on. */
+static GVariant *
+square_after_ticks (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  const Async *async = user_data;
+  char byte;
+
+  if (index == 99 && async->go_on[0] >= 0)
+    g_assert_cmpint (read (async->go_on[0], &byte, 1), ==, 1);
+  return slow_square (pool, index, NULL, error);
+}
+
 static void
 count_freed (gpointer user_data)
 {
@@ -88,7 +106,7 @@ count_freed (gpointer user_data)
   async->n_freed++;
 }
 
-/* The main loop lives on while the workers work. */
+/* The main loop lives on while the workers work, and between the slices of one that is serial. */
 static void
 test_alive (gconstpointer data)
 {
@@ -98,19 +116,27 @@ test_alive (gconstpointer data)
   guint i;
 
   async_init (&async);
+  if (GPOINTER_TO_UINT (data) != SHM_BACKEND_TYPE_SERIAL)
+    g_assert_true (g_unix_open_pipe (async.go_on, FD_CLOEXEC, NULL));
   g_source_set_callback (ticker, on_tick, &async, NULL);
   g_source_attach (ticker, NULL);
   async.n_pending = 1;
-  shm_map_reduce_map_async (pool, 100, slow_square, &async, count_freed, NULL, on_mapped, &async);
+  shm_map_reduce_map_async (pool, 100, square_after_ticks, &async, count_freed, NULL, on_mapped,
+                            &async);
   g_main_loop_run (async.loop);
   g_assert_no_error (async.error);
   g_assert_cmpuint (async.results->len, ==, 100);
   for (i = 0; i < 100; i++)
     g_assert_cmpuint (g_variant_get_uint64 (g_ptr_array_index (async.results, i)), ==, i * i);
-  g_assert_cmpuint (async.n_ticks, >, 5);
+  g_assert_cmpuint (async.n_ticks, >=, N_TICKS);
   g_assert_cmpuint (async.n_freed, ==, 1);
   g_source_destroy (ticker);
   g_source_unref (ticker);
+  if (async.go_on[0] >= 0)
+    {
+      close (async.go_on[0]);
+      close (async.go_on[1]);
+    }
 }
 
 static void
@@ -210,6 +236,12 @@ test_death (void)
   g_assert_error (async.error, SHM_ERROR, SHM_ERROR_WORKER_SIGNAL);
 }
 
+static guint
+get_chain_length (void)
+{
+  return test_under_valgrind () ? 4 : 20;
+}
+
 /* The callback may start the next job, and a job of no items ends too. */
 static void
 on_mapped_again (GObject *source, GAsyncResult *result, gpointer user_data)
@@ -219,12 +251,12 @@ on_mapped_again (GObject *source, GAsyncResult *result, gpointer user_data)
       shm_map_reduce_map_finish (SHM_MAP_REDUCE (source), result, &async->error);
 
   g_assert_no_error (async->error);
-  g_assert_cmpuint (results->len, ==, 20 - async->n_pending);
+  g_assert_cmpuint (results->len, ==, get_chain_length () - async->n_pending);
   if (--async->n_pending == 0)
     g_main_loop_quit (async->loop);
   else
-    shm_map_reduce_map_async (SHM_MAP_REDUCE (source), 20 - async->n_pending, square, NULL, NULL,
-                              NULL, on_mapped_again, async);
+    shm_map_reduce_map_async (SHM_MAP_REDUCE (source), get_chain_length () - async->n_pending,
+                              square, NULL, NULL, NULL, on_mapped_again, async);
 }
 
 static void
@@ -234,7 +266,7 @@ test_chain (gconstpointer data)
   g_auto (Async) async;
 
   async_init (&async);
-  async.n_pending = 20;
+  async.n_pending = get_chain_length ();
   shm_map_reduce_map_async (pool, 0, square, NULL, NULL, NULL, on_mapped_again, &async);
   g_main_loop_run (async.loop);
 }
@@ -272,7 +304,7 @@ map_inside (ShmMapReduce *pool, guint64 index, GVariant *result, gpointer user_d
 {
   g_autoptr (GPtrArray) results = NULL;
 
-  if (index % 10 != 0)
+  if (index % (test_under_valgrind () ? 50 : 10) != 0)
     return NULL;
   results = shm_map_reduce_map (pool, 10, NULL, square, NULL, NULL, error);
   if (results != NULL)
@@ -531,22 +563,22 @@ run_many_in_thread (gpointer data)
   g_autoptr (GMainContext) context = g_main_context_new ();
   g_autoptr (ShmMapReduce) pool = test_pool (2, GPOINTER_TO_UINT (data));
   g_autoptr (ShmMapReduce) other = test_pool (3, GPOINTER_TO_UINT (data));
-  guint i;
+  guint n = test_scale (6), i;
 
   g_main_context_push_thread_default (context);
   {
     g_auto (Async) async;
 
     async_init (&async);
-    async.n_pending = 12;
-    for (i = 0; i < 6; i++)
+    async.n_pending = 2 * n;
+    for (i = 0; i < n; i++)
       {
         shm_map_reduce_map_async (pool, 30, square, &async, count_freed, NULL, on_mapped, &async);
         shm_map_reduce_map_async (other, 30, square, &async, count_freed, NULL, on_mapped, &async);
       }
     g_main_loop_run (async.loop);
     g_assert_no_error (async.error);
-    g_assert_cmpuint (async.n_freed, ==, 12);
+    g_assert_cmpuint (async.n_freed, ==, 2 * n);
   }
   g_main_context_pop_thread_default (context);
   return NULL;

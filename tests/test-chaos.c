@@ -21,7 +21,7 @@
 typedef struct
 {
   gint stop;
-  guint n_shots;
+  gint n_shots;
   gboolean hostile;
 } Chaos;
 
@@ -71,7 +71,7 @@ shoot (gpointer data)
       pid = pids[g_rand_int_range (rand, 0, n)];
       if (kill (pid, number) != 0)
         continue;
-      chaos->n_shots++;
+      g_atomic_int_inc (&chaos->n_shots);
       if (number == SIGSTOP)
         {
           g_usleep (g_rand_int_range (rand, 50, 2000));
@@ -274,7 +274,10 @@ test_chaos (gconstpointer data)
   while (chaos.hostile && n_threads < G_N_ELEMENTS (threads))
     threads[n_threads++] = g_thread_new ("hostile", be_hostile, &chaos);
 
-  for (round = 0; round < n_rounds; round++)
+  /* Where the processors are busy the shooter may have few turns. */
+  for (round = 0; round < n_rounds || (g_atomic_int_get (&chaos.n_shots) <= (gint) n_rounds / 8 &&
+                                       round < 100 * n_rounds);
+       round++)
     {
       one_map (round, 400);
       if (round == n_rounds / 4)
@@ -284,9 +287,8 @@ test_chaos (gconstpointer data)
   while (n_threads > 0)
     g_thread_join (threads[--n_threads]);
 
-  g_test_message ("%u maps, %u shots", n_rounds, chaos.n_shots);
-  if (!test_under_valgrind ())
-    g_assert_cmpuint (chaos.n_shots, >, n_rounds / 8);
+  g_test_message ("%u maps, %d shots", round, chaos.n_shots);
+  g_assert_cmpint (chaos.n_shots, >, (gint) n_rounds / 8);
   if (g_test_slow ())
     g_assert_cmpint (get_resident () - resident, <, 40000);
 }

@@ -258,7 +258,7 @@ static gpointer
 wait_for_anybody (gpointer data)
 {
   while (!g_atomic_int_get ((gint *) data))
-    if (waitpid (-1, NULL, WNOHANG) <= 0)
+    if (waitpid (-1, NULL, 0) < 0)
       g_thread_yield ();
   return NULL;
 }

@@ -467,8 +467,8 @@ test_mended_deaths (void)
   shm_map_reduce_set_max_retries (later.pool, 1);
   crew_set_funcs (&later, FALSE);
   test_run_job (later.job);
-  /* The other worker may have ended, and begun again for what the dead one left. */
-  g_assert_cmpint (later.counts->n_set_ups, >=, 3);
+  /* The other worker may have done what the dead one left, or have ended and begun again for that. */
+  g_assert_cmpint (later.counts->n_set_ups, >=, 2);
   g_assert_cmpint (later.counts->tries[N_ITEMS - 5], ==, 2);
   g_assert_cmpuint (shm_job_get_summaries (later.job)->len, ==, 0);
 }
@@ -551,18 +551,30 @@ test_cancel (gconstpointer data)
   check_freed (&crew, data);
 }
 
-/* A set-up may take longer than an item. */
+/* A set-up may take longer than an item. Where the processors are busy an item may take too long, too; then all may
+ * take longer. */
 static void
 test_timeout (gconstpointer data)
 {
-  g_auto (Crew) crew;
+  gboolean ok = FALSE;
+  guint timeout;
 
-  crew_init (&crew, 2, data);
-  crew.set_up_time = 600 * 1000;
-  shm_map_reduce_set_item_timeout (crew.pool, 250);
-  crew_set_funcs (&crew, TRUE);
-  test_run_job (crew.job);
-  check_summaries (&crew);
+  for (timeout = 250; !ok && timeout < 10000; timeout *= 2)
+    {
+      g_autoptr (GError) error = NULL;
+      g_auto (Crew) crew;
+
+      crew_init (&crew, 2, data);
+      crew.set_up_time = 2000 * (gint64) timeout;
+      shm_map_reduce_set_item_timeout (crew.pool, timeout);
+      crew_set_funcs (&crew, TRUE);
+      ok = shm_job_run (crew.job, NULL, &error);
+      if (ok)
+        check_summaries (&crew);
+      else
+        g_assert_error (error, SHM_ERROR, SHM_ERROR_WORKER_TIMEOUT);
+    }
+  g_assert_true (ok);
 }
 
 int

@@ -223,6 +223,32 @@ def test_exceptions_of_progress(any_pool):
     assert any_pool.map(abs, [-1]) == [1]
 
 
+def test_progress_that_has_raised_is_not_called_again(pool):
+    """The others get on while it is called, and the job tells of that at its end."""
+    reads, writes = os.pipe()
+    done, tells = os.pipe()
+    seen = []
+
+    def work(i):
+        if i > 0:
+            os.read(reads, 1)
+            os.write(tells, b'x')
+
+    def progress(n_done, total):
+        seen.append(n_done)
+        if len(seen) == 1 and n_done < total:
+            os.write(writes, b'xx')
+            assert os.read(done, 1) == os.read(done, 1) == b'x'
+            time.sleep(0.1)
+        raise LookupError('of progress')
+
+    with pytest.raises(LookupError, match='of progress'):
+        pool.map(work, range(3), chunksize=1, progress=progress)
+    assert len(seen) == 1
+    for fd in (reads, writes, done, tells):
+        os.close(fd)
+
+
 def test_worker_exceptions_can_be_pickled(pool):
     error = fetch(pool, fail_with(ValueError('text')))
     copy = pickle.loads(pickle.dumps(error))

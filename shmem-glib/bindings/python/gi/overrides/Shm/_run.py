@@ -312,7 +312,12 @@ class Run:
         self._cancellable.cancel()
 
     def _guard(self, func: Callable, *args: Any) -> Any:
-        """Calls what an exception must not leave, since nobody would hear of it."""
+        """Calls what an exception must not leave, since nobody would hear of it.
+
+        After the first one nothing is called: a job that ends may still tell of its progress.
+        """
+        if self._stash is not None:
+            return None
         try:
             return func(*args)
         except BaseException as exception:

@@ -188,21 +188,23 @@ test('reduce', async () => {
 });
 
 test('async, beside a main loop', async () => {
-    let ticks = 0;
+    const ticks = Shm.array('i4', 1);
     const source = GLib.timeout_add(GLib.PRIORITY_DEFAULT, 1, () => {
-        ticks++;
+        ticks.set(0, ticks.get(0) + 1);
         return GLib.SOURCE_CONTINUE;
     });
     let seen = 0;
     const results = await pool.mapAsync(i => {
-        GLib.usleep(20000);
+        while (ticks.get(0) <= 3)
+            GLib.usleep(1000);
         return i;
     }, 10, {progress: n => {
         seen = n;
     }});
     GLib.source_remove(source);
     equal(results, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    ok(ticks > 3 && seen === 10);
+    ok(ticks.get(0) > 3 && seen === 10);
+    ticks.close();
     const other = new Shm.MapReduce();
     equal(await Promise.all([pool.mapAsync(i => i, 2), other.mapAsync(i => -i - 1, 2)]),
         [[0, 1], [-1, -2]]);

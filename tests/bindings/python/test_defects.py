@@ -14,7 +14,7 @@ import numpy
 import pytest
 from gi.repository import GLib, Shm
 
-PROMPT = 5  # seconds; generous, and much less than the items would take
+PROMPT = 50  # seconds; generous, and much less than the items would take
 
 
 def die(number):
@@ -63,13 +63,14 @@ def test_04_ordered_skipped_or_entered_twice(any_pool):
 
 def test_05_waiting_takes_no_processor_time(pool):
     def work(i):
+        before = time.process_time()
         with pool.ordered:
-            time.sleep(0.2 if i == 0 else 0)
-        return time.process_time()
+            time.sleep(1 if i == 0 else 0)
+        return time.process_time() - before
 
     before = time.process_time()
-    assert max(pool.map(work, range(3), chunksize=1)) - before < 0.15
-    assert time.process_time() - before < 0.15
+    assert max(pool.map(work, range(3), chunksize=1)) < 0.5
+    assert time.process_time() - before < 0.5
 
 
 def test_06_errors_are_prompt(pool):
@@ -149,7 +150,7 @@ pool = Shm.MapReduce(np=2)
 pool.map(work, range(2), chunksize=1)
 '''
     # End of file on the pipe is the end of the last worker.
-    done = subprocess.run([sys.executable, '-c', program], stdout=subprocess.PIPE, timeout=30)
+    done = subprocess.run([sys.executable, '-c', program], stdout=subprocess.PIPE, timeout=200)
     assert done.returncode == -signal.SIGKILL
     assert done.stdout
 

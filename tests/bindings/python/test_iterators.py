@@ -76,7 +76,7 @@ def test_close_ends_the_workers(pool):
     next(results)
     begin = time.monotonic()
     results.close()
-    assert time.monotonic() - begin < 10
+    assert time.monotonic() - begin < 50
     assert list(results) == []
 
 
@@ -132,7 +132,7 @@ from gi.repository import Shm
 results = Shm.MapReduce(np=2).imap(abs, range(100))
 print(next(results))
 '''
-    done = subprocess.run([sys.executable, '-c', program], capture_output=True, timeout=30)
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, timeout=200)
     assert (done.returncode, done.stdout, done.stderr) == (0, b'0\n', b'')
 
 

@@ -14,7 +14,7 @@ import pytest
 from conftest import get_children
 from gi.repository import Shm
 
-PROMPT = 10  # seconds; the items take much longer
+PROMPT = 50  # seconds; the items take longer
 
 
 class Poke:
@@ -37,7 +37,7 @@ class Poke:
     def work(self, *_item):
         os.write(self.writes, b'x')
         # A signal in the moment before a sleep does not end it, so one long sleep would not do.
-        for _ in range(6000):
+        for _ in range(12000):
             time.sleep(0.01)
 
     def __exit__(self, *exception):

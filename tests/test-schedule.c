@@ -393,6 +393,9 @@ test_unfinished_concurrent (void)
 
           unfinished = MIN (unfinished, n);
           g_assert_cmpuint (unfinished, >=, lowest);
+          /* Where one thread runs at a time nothing changes until another one does. */
+          if (unfinished == lowest && test_under_valgrind ())
+            g_thread_yield ();
           for (; lowest < unfinished; lowest++)
             g_assert_cmpuint (__atomic_load_n (&is_done[lowest], __ATOMIC_ACQUIRE), ==, 1);
         }

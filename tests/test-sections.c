@@ -161,6 +161,9 @@ test_ordered (gconstpointer data)
         Shared shared = { .variant = variant };
         gsize i, n_entered = 0;
 
+        /* A fork takes long there; each number of workers and each variant still come by. */
+        if (test_under_valgrind () && (w + variant) % 4 != 0)
+          continue;
         shared_init (&shared, n + 1);
         shm_map_reduce_set_schedule (pool, params->schedule);
         shm_map_reduce_set_chunk_size (pool, params->chunk_size);

@@ -154,11 +154,16 @@ test_under_valgrind (void)
   return preload != NULL && strstr (preload, "vgpreload") != NULL;
 }
 
-/* How often to repeat something: less under valgrind, where all is some thirty times slower. */
+/* How often to repeat something: less under valgrind, where all is some thirty times slower, and where a fork has the
+ * address sanitizer's memory to copy. */
 guint
 test_scale (guint n)
 {
+#if defined(__SANITIZE_ADDRESS__)
+  return MAX (1, n / 4);
+#else
   return test_under_valgrind () ? MAX (1, n / 20) : n;
+#endif
 }
 
 ShmMapReduce *

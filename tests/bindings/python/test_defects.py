@@ -183,10 +183,11 @@ def test_15_random_numbers_differ(pool):
 
 def test_16_a_map_is_quick(pool):
     def measure(n_items):
-        begin = time.monotonic()
+        begin = os.times()
         pool.map(abs, range(n_items))
-        return time.monotonic() - begin
+        return sum(os.times()[:4]) - sum(begin[:4])
 
+    # Of the processors, of the workers' too: others may keep them busy.
     # It took 0.033 s, and 68 µs an item. The benchmarks tell what it takes here; this is for hangs.
     assert min(measure(3) for _ in range(20)) < 1
     assert min(measure(100000) for _ in range(3)) < 100000 * 68e-6

@@ -417,8 +417,8 @@ shm_algorithms_check_map (ShmArray *input, ShmArray *output, GError **error)
  * Complex numbers and records, an @output of another type than f4 and f8, and different numbers of
  * items are %SHM_ERROR_INVALID_ARGUMENT. After an error of the loop some items of @output are
  * computed, and the others what they were; no item that is computed in place is computed from what
- * was computed, whatever is tried again. Two arrays that overlap otherwise than by being the same
- * give anything.
+ * was computed, whatever is tried again, unless a worker is killed in the very moment in which it stores
+ * what it has computed. Two arrays that overlap otherwise than by being the same give anything.
  *
  * Returns: %TRUE, or %FALSE with @error set, also as by shm_job_run()
  *

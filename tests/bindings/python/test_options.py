@@ -192,16 +192,3 @@ def test_two_maps_of_one_pool_keep_their_options(pool):
     assert pool.map(abs, range(9), chunksize=4, timeout=5) == list(range(9))
     assert (pool.get_chunk_size(), pool.get_max_retries(), pool.get_item_timeout()) == (0, 0, 0)
     assert list(slow) == list(range(1, 50))
-
-
-def test_progress_that_raises_is_not_called_again(pool):
-    calls = []
-
-    def progress(n_done, n_items):
-        calls.append(n_done)
-        raise ArithmeticError
-
-    # Items that take longer than it is between two calls.
-    with pytest.raises(ArithmeticError):
-        pool.map(time.sleep, [0.2] * 8, progress=progress)
-    assert len(calls) == 1

@@ -368,9 +368,6 @@ class Run:
         return self._guard(self._feed_next, index)
 
     def _show_progress(self, job: Any, *_data: object) -> None:
-        # Who has raised is not asked again, also not in the end.
-        if self._stash is not None:
-            return
         shown = self._options['progress']
         n_done = job.get_n_done()
         if hasattr(shown, 'update'):

@@ -27,6 +27,8 @@ void shm_arena_unref (ShmArena *arena);
 int shm_arena_get_fd (ShmArena *arena);
 
 guint64 shm_arena_get_base (guint n);
+guint64 shm_arena_get_part_size (void);
+guint64 shm_arena_round (guint64 size);
 gboolean shm_arena_take_room (ShmArena *arena, guint rank, guint64 size, guint64 *offset);
 void shm_arena_stop_recycling (ShmArena *arena);
 gboolean

@@ -27,15 +27,17 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "shm-control-private.h"
 #include "shm-error.h"
 #include "shm-fork-private.h"
 #include "shm-i18n-private.h"
 #include "shm-recycler-private.h"
 
 #define GIVE_BACK_SIZE ((guint64) 1 << 20)
-#define PAGE_MASK (~(guint64) 4095)
 
-#define PART_BITS 44
+/* A kernel of 32 bits has no files of more than 1 << 44 bytes, which have to do for all ranks. */
+#define PART_BITS (GLIB_SIZEOF_SIZE_T > 4 ? 44 : 31)
+G_STATIC_ASSERT (GLIB_SIZEOF_SIZE_T > 4 || SHM_CONTROL_MAX_WORKERS + 1 <= 1 << (44 - 31));
 
 struct _ShmArena
 {
@@ -97,6 +99,29 @@ guint64
 shm_arena_get_base (guint n)
 {
   return (guint64) n << PART_BITS;
+}
+
+/* Of each part. */
+guint64
+shm_arena_get_part_size (void)
+{
+  return (guint64) 1 << PART_BITS;
+}
+
+/* How much of the last page is used by so many bytes, or how far behind its beginning an offset is. */
+static guint64
+shm_arena_get_odd (guint64 size)
+{
+  return size & ((guint64) sysconf (_SC_PAGESIZE) - 1);
+}
+
+/* The bytes of the pages that hold so many. */
+guint64
+shm_arena_round (guint64 size)
+{
+  guint64 odd = shm_arena_get_odd (size);
+
+  return odd == 0 ? size : size - odd + (guint64) sysconf (_SC_PAGESIZE);
 }
 
 /* Where files may have so many bytes only, a write beyond that would be a signal. */
@@ -217,13 +242,14 @@ shm_arena_stop_recycling (ShmArena *self)
 ShmMapping *
 shm_arena_map (ShmArena *self, guint64 offset, guint64 size, GError **error)
 {
-  gsize mapped_size = (size + ~PAGE_MASK) & PAGE_MASK;
+  gsize mapped_size = (gsize) shm_arena_round (size);
   ShmArenaPiece *piece;
   struct stat stat_buffer;
   gpointer address;
 
-  if (size == 0 || size > G_MAXSSIZE / 2 || (offset & ~PAGE_MASK) != 0 || offset > G_MAXSSIZE / 2 ||
-      fstat (self->fd, &stat_buffer) != 0 || (guint64) stat_buffer.st_size < offset + size)
+  if (size == 0 || size > G_MAXSSIZE / 2 || shm_arena_get_odd (offset) != 0 ||
+      offset > G_MAXINT64 / 2 || fstat (self->fd, &stat_buffer) != 0 ||
+      (guint64) stat_buffer.st_size < offset + size)
     {
       g_set_error_literal (error, SHM_ERROR, SHM_ERROR_BAD_RESULT,
                            _ ("What a worker sent lies nowhere in shared memory"));
@@ -317,8 +343,8 @@ shm_arena_get (ShmArena *self, guint64 offset, guint64 size, GError **error)
 void
 shm_arena_give_back (ShmArena *self, ShmArenaPart *part, guint64 tail)
 {
-  guint64 from = part->tail & PAGE_MASK;
-  guint64 to = tail & PAGE_MASK;
+  guint64 from = part->tail - shm_arena_get_odd (part->tail);
+  guint64 to = tail - shm_arena_get_odd (tail);
 
   if (tail != part->head && to < from + GIVE_BACK_SIZE)
     return;

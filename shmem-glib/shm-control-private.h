@@ -83,8 +83,8 @@ typedef struct
   guint32 turn_waiting; /* counted in n_turn_waiters */
   /* on a cache line of its own, since the others write it */
   guint32 turn_wake __attribute__ ((aligned (SHM_CACHE_LINE)));
-  guint64 n_done;      /* items that this worker has done, in all its ranges */
-  guint32 life;        /* ShmLife */
+  guint64 n_done SHM_IN_ONE_STEP; /* items that this worker has done, in all its ranges */
+  guint32 life;                   /* ShmLife */
   guint32 loop;        /* of a region: the loop that it is in or has been in, counted from 1 */
   guint64 loop_floor;  /* no iteration of that loop below this waits for this worker */
   guint64 arena_head;  /* in the rank's part: where its next piece begins */
@@ -103,7 +103,7 @@ typedef struct
   guint64 begin;
   guint64 end;
   guint32 owner; /* 0: empty; SHM_ORPHAN_FREE: to be claimed; else the claiming rank + 1 */
-} ShmOrphan;
+} SHM_IN_ONE_STEP ShmOrphan;
 
 #define SHM_ORPHAN_FREE G_MAXUINT32
 
@@ -124,7 +124,8 @@ typedef struct
   gboolean keep; /* the limit stays open: when all is done the workers wait for another run */
   guint n_taken; /* workers, times those of the jobs around this one */
   /* read often, written seldom */
-  guint64 first;       /* where the items of this run begin; the caller sets it before the limit */
+  guint64 first
+      SHM_IN_ONE_STEP; /* where the items of this run begin; the caller sets it before the limit */
   guint64 argument_at; /* of this run, in the arena; see shm-job-keep.c */
   guint64 argument_size; /* 0: it was inherited */
   guint64 limit;         /* items from this one on cannot be claimed yet; only grows */
@@ -146,6 +147,15 @@ typedef struct
   guint32 n_turn_waiters __attribute__ ((aligned (SHM_CACHE_LINE)));
   ShmLock critical __attribute__ ((aligned (SHM_CACHE_LINE)));
 } ShmControlHeader;
+
+G_STATIC_ASSERT (G_STRUCT_OFFSET (ShmLine, begin) % 8 == 0);
+G_STATIC_ASSERT (G_STRUCT_OFFSET (ShmLine, item_started) % 8 == 0);
+G_STATIC_ASSERT (G_STRUCT_OFFSET (ShmLine, n_done) % 8 == 0);
+G_STATIC_ASSERT (G_STRUCT_OFFSET (ShmLine, loop_floor) % 8 == 0);
+G_STATIC_ASSERT (G_STRUCT_OFFSET (ShmLine, slept) % 8 == 0);
+G_STATIC_ASSERT (G_STRUCT_OFFSET (ShmControlHeader, first) % 8 == 0);
+G_STATIC_ASSERT (G_STRUCT_OFFSET (ShmControlHeader, limit) % 8 == 0);
+G_STATIC_ASSERT (sizeof (ShmOrphan) % 8 == 0);
 
 /* Where an item that was fed lies in the arena. */
 typedef struct

@@ -10,6 +10,11 @@ G_BEGIN_DECLS
 
 #define SHM_CACHE_LINE 64
 
+/* For 64 bits that others read while they are written: on i386 they are aligned to 4 bytes only, and
+ * what lies across two cache lines is not read in one step. Whether the processor can do it at all is
+ * asked when the library is configured. */
+#define SHM_IN_ONE_STEP __attribute__ ((aligned (8)))
+
 #define shm_load(p) __atomic_load_n ((p), __ATOMIC_ACQUIRE)
 #define shm_store(p, v) __atomic_store_n ((p), (v), __ATOMIC_RELEASE)
 #define shm_fence() __atomic_thread_fence (__ATOMIC_SEQ_CST)

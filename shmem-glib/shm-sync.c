@@ -24,6 +24,11 @@
 #include <time.h>
 #include <unistd.h>
 
+/* The younger ones of 32 bits have only the call with times of 64 bits. There are no times here. */
+#ifndef SYS_futex
+#define SYS_futex SYS_futex_time64
+#endif
+
 void
 shm_futex_wait (guint32 *word, guint32 value)
 {

@@ -19,7 +19,8 @@
 #include "shm-i18n-private.h"
 
 #define MAX_TYPE_LENGTH 65536
-#define MAX_SIZE (G_MAXSSIZE / 65536) /* no address space has more */
+/* no address space has more */
+#define MAX_SIZE (GLIB_SIZEOF_SIZE_T > 4 ? G_MAXSSIZE / 65536 : G_MAXSSIZE / 2)
 #define SMALL_BODY 512
 #define LARGE_VALUE ((gsize) 256 * 1024)
 #define FIRST_BODY (2 * SHM_RING_DATA)
@@ -36,7 +37,7 @@ shm_wire_deposit (
     ShmRingWriter *writer, gconstpointer data, guint64 size, guint64 *offset, GError **error)
 {
   ShmLine *line = writer->line;
-  guint64 pages = (size + 4095) & ~(guint64) 4095;
+  guint64 pages = shm_arena_round (size);
 
   if (!shm_ring_wait_for_arena (writer))
     {
@@ -45,6 +46,12 @@ shm_wire_deposit (
     }
   if (!shm_arena_take_room (writer->arena, writer->rank, pages, offset))
     {
+      if (pages > shm_arena_get_part_size () - line->arena_head)
+        {
+          g_set_error_literal (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,
+                               _ ("A worker has put too much into shared memory"));
+          return FALSE;
+        }
       *offset = shm_arena_get_base (writer->rank + 1) + line->arena_head;
       /* What was written in vain stays unused. */
       line->arena_head += pages;

@@ -250,6 +250,28 @@ test_damaged_values (void)
     }
 }
 
+/* A worker that has filled its part of the arena does not go on in that of the next one. */
+static void
+test_full_part (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (Pipe) pipe;
+  guint64 offset;
+
+  pipe_init (&pipe);
+  pipe.writer.arena = shm_arena_new (&error);
+  g_assert_no_error (error);
+  pipe.writer.arena_base = shm_arena_get_base (1);
+  pipe.control->lines[0].arena_head = shm_arena_get_part_size () - shm_arena_round (1);
+
+  g_assert_true (shm_wire_deposit (&pipe.writer, "last", 4, &offset, &error));
+  g_assert_no_error (error);
+  g_assert_cmpuint (offset, ==, shm_arena_get_base (2) - shm_arena_round (1));
+  g_assert_false (shm_wire_deposit (&pipe.writer, "more", 4, &offset, &error));
+  g_assert_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY);
+  shm_arena_unref (pipe.writer.arena);
+}
+
 /* A position that cannot be made the reader take what is in the ring again and again, up to the size that a
  * header had announced. */
 static void
@@ -351,6 +373,7 @@ main (int argc, char *argv[])
   test_add ("/wire/torn", test_torn);
   test_add ("/wire/random-bytes", test_random_bytes);
   test_add ("/wire/failure", test_failure);
+  test_add ("/wire/full-part", test_full_part);
 
   return g_test_run ();
 }

@@ -7,7 +7,32 @@
 #include "shm-i18n-private.h"
 
 #if ENABLE_NLS
+#include <dlfcn.h>
+#include <errno.h>
 #include <libintl.h>
+
+/* In the prefix that the shared library is in now. Where a program has the library within itself,
+ * its own path says nothing.
+ */
+static char *
+shm_i18n_find_dir (void)
+{
+  g_autofree char *folder = NULL;
+  g_autofree char *name = NULL;
+  g_autofree char *found = NULL;
+  Dl_info info;
+
+  if (SHM_LOCALE_FROM_LIBRARY != NULL && dladdr ((gpointer) shm_gettext, &info) != 0)
+    {
+      folder = g_path_get_dirname (info.dli_fname);
+      name = g_path_get_basename (info.dli_fname);
+      found = g_build_filename (folder, SHM_LOCALE_FROM_LIBRARY, NULL);
+      if (g_str_has_prefix (name, "lib" GETTEXT_PACKAGE ".") &&
+          g_file_test (found, G_FILE_TEST_IS_DIR))
+        return g_canonicalize_filename (found, NULL);
+    }
+  return g_strdup (SHM_LOCALE_DIR);
+}
 
 static void
 shm_i18n_init (void)
@@ -16,8 +41,13 @@ shm_i18n_init (void)
 
   if (g_once_init_enter (&initialised))
     {
-      bindtextdomain (GETTEXT_PACKAGE, SHM_LOCALE_DIR);
+      int saved_errno = errno;
+      g_autofree char *folder = shm_i18n_find_dir ();
+
+      bindtextdomain (GETTEXT_PACKAGE, folder);
       bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
+      /* It may be among the arguments of the call that the message is for. */
+      errno = saved_errno;
       g_once_init_leave (&initialised, 1);
     }
 }

@@ -2,24 +2,21 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* usage: bench-algorithms [NUMBER]
- *
- * Sorts, fills and adds up NUMBER doubles, 8 Mi if it is not given, with two workers. Peers of the
- * sort are qsort(3), g_qsort_with_data() and g_array_sort(). The floors of fill and sum are what
- * memory gives to two threads that only write, or only read; beside them are memset(3) and a plain
- * loop, in one thread. Runs are interleaved; medians are printed, and their ratios to the first line
- * of each part, which is the floor where there is one. All numbers lie in shared memory: private
- * memory would have to be copied, page by page, by who writes it after a fork.
+/* Sorts, fills and adds up 8 Mi doubles with two workers. Peers of the sort are qsort(3),
+ * g_qsort_with_data() and g_array_sort(). The floors of fill and sum are what memory gives to two
+ * threads that only write, or only read; beside them are memset(3) and a plain loop, in one thread.
+ * All numbers lie in shared memory: private memory would have to be copied, page by page, by who
+ * writes it after a fork. Contestants with threads touch it first, as they are in a process that has
+ * yet to find its pages.
  */
 
 #include "config.h"
 
+#include "bench-util.h"
+
 #include <shmem-glib/shmem-glib.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define ROUNDS 5
-#define MAX_ITEMS (G_GUINT64_CONSTANT (64) << 20)
 
 typedef struct
 {
@@ -30,15 +27,6 @@ typedef struct
   double *others; /* as many, for the peers and the floors */
   double sum;
 } Bench;
-
-typedef struct
-{
-  const char *name;
-  void (*prepare) (Bench *bench);
-  void (*run) (Bench *bench, ShmMapReduce *pool);
-  gboolean has_pool;
-  ShmBackendType backend;
-} Contestant;
 
 static int
 compare (const void *a, const void *b)
@@ -56,20 +44,35 @@ compare_with_data (gconstpointer a, gconstpointer b, gpointer data)
 }
 
 static void
-shuffle_array (Bench *bench)
+shuffle_array (gpointer data)
 {
+  const Bench *bench = data;
+
   memcpy (bench->items, bench->original, bench->n * sizeof (double));
 }
 
 static void
-shuffle_others (Bench *bench)
+shuffle_others (gpointer data)
 {
+  const Bench *bench = data;
+
   memcpy (bench->others, bench->original, bench->n * sizeof (double));
 }
 
-static void
-run_sort (Bench *bench, ShmMapReduce *pool)
+static ShmMapReduce *
+new_pool (ShmBackendType backend)
 {
+  ShmMapReduce *pool = shm_map_reduce_new ();
+
+  shm_map_reduce_set_n_workers (pool, BENCH_N_WORKERS);
+  shm_map_reduce_set_backend (pool, backend);
+  return pool;
+}
+
+static void
+sort_by (Bench *bench, ShmBackendType backend)
+{
+  g_autoptr (ShmMapReduce) pool = new_pool (backend);
   g_autoptr (GError) error = NULL;
 
   shm_map_reduce_sort (pool, bench->array, NULL, &error);
@@ -77,8 +80,22 @@ run_sort (Bench *bench, ShmMapReduce *pool)
 }
 
 static void
-run_argsort (Bench *bench, ShmMapReduce *pool)
+run_sort (gpointer data)
 {
+  sort_by (data, SHM_BACKEND_TYPE_PROCESS);
+}
+
+static void
+run_sort_in_threads (gpointer data)
+{
+  sort_by (data, SHM_BACKEND_TYPE_THREAD);
+}
+
+static void
+run_argsort (gpointer data)
+{
+  const Bench *bench = data;
+  g_autoptr (ShmMapReduce) pool = new_pool (SHM_BACKEND_TYPE_PROCESS);
   g_autoptr (GError) error = NULL;
   g_autoptr (ShmArray) order = shm_map_reduce_argsort (pool, bench->array, NULL, &error);
 
@@ -86,20 +103,25 @@ run_argsort (Bench *bench, ShmMapReduce *pool)
 }
 
 static void
-run_qsort (Bench *bench, ShmMapReduce *pool)
+run_qsort (gpointer data)
 {
+  const Bench *bench = data;
+
   qsort (bench->others, bench->n, sizeof (double), compare);
 }
 
 static void
-run_g_qsort (Bench *bench, ShmMapReduce *pool)
+run_g_qsort (gpointer data)
 {
+  const Bench *bench = data;
+
   g_qsort_with_data (bench->others, (gint) bench->n, sizeof (double), compare_with_data, NULL);
 }
 
 static void
-run_g_array_sort (Bench *bench, ShmMapReduce *pool)
+run_g_array_sort (gpointer data)
 {
+  const Bench *bench = data;
   GArray array = { (char *) bench->others, (guint) bench->n };
   g_autoptr (GArray) copy = g_array_sized_new (FALSE, FALSE, sizeof (double), array.len);
 
@@ -108,8 +130,9 @@ run_g_array_sort (Bench *bench, ShmMapReduce *pool)
 }
 
 static void
-fill (Bench *bench, ShmMapReduce *pool, double value)
+fill_by (Bench *bench, ShmBackendType backend, double value)
 {
+  g_autoptr (ShmMapReduce) pool = new_pool (backend);
   g_autoptr (GError) error = NULL;
 
   shm_map_reduce_fill_array (pool, bench->array, g_variant_new_double (value), NULL, &error);
@@ -117,26 +140,41 @@ fill (Bench *bench, ShmMapReduce *pool, double value)
 }
 
 static void
-run_fill (Bench *bench, ShmMapReduce *pool)
+run_fill (gpointer data)
 {
-  fill (bench, pool, 2.5);
+  fill_by (data, SHM_BACKEND_TYPE_PROCESS, 2.5);
 }
 
 static void
-run_fill_zeros (Bench *bench, ShmMapReduce *pool)
+run_fill_in_threads (gpointer data)
 {
-  fill (bench, pool, 0.0);
+  fill_by (data, SHM_BACKEND_TYPE_THREAD, 2.5);
 }
 
 static void
-run_memset (Bench *bench, ShmMapReduce *pool)
+run_fill_zeros (gpointer data)
 {
+  fill_by (data, SHM_BACKEND_TYPE_PROCESS, 0.0);
+}
+
+static void
+run_fill_zeros_in_threads (gpointer data)
+{
+  fill_by (data, SHM_BACKEND_TYPE_THREAD, 0.0);
+}
+
+static void
+run_memset (gpointer data)
+{
+  const Bench *bench = data;
+
   memset (bench->others, 1, bench->n * sizeof (double));
 }
 
 static void
-run_sum (Bench *bench, ShmMapReduce *pool)
+sum_by (Bench *bench, ShmBackendType backend)
 {
+  g_autoptr (ShmMapReduce) pool = new_pool (backend);
   g_autoptr (GError) error = NULL;
 
   bench->sum += shm_map_reduce_sum (pool, bench->array, NULL, &error);
@@ -144,8 +182,21 @@ run_sum (Bench *bench, ShmMapReduce *pool)
 }
 
 static void
-run_sum_loop (Bench *bench, ShmMapReduce *pool)
+run_sum (gpointer data)
 {
+  sum_by (data, SHM_BACKEND_TYPE_PROCESS);
+}
+
+static void
+run_sum_in_threads (gpointer data)
+{
+  sum_by (data, SHM_BACKEND_TYPE_THREAD);
+}
+
+static void
+run_sum_loop (gpointer data)
+{
+  Bench *bench = data;
   double sum = 0.0;
 
   for (gsize i = 0; i < bench->n; i++)
@@ -200,15 +251,15 @@ run_halves (Bench *bench, GThreadFunc func)
 }
 
 static void
-run_write_floor (Bench *bench, ShmMapReduce *pool)
+run_write_floor (gpointer data)
 {
-  run_halves (bench, write_half);
+  run_halves (data, write_half);
 }
 
 static void
-run_read_floor (Bench *bench, ShmMapReduce *pool)
+run_read_floor (gpointer data)
 {
-  run_halves (bench, read_half);
+  run_halves (data, read_half);
 }
 
 /* What the workers cost without their work. */
@@ -219,94 +270,62 @@ do_nothing (ShmMapReduce *pool, guint64 begin, guint64 end, gpointer user_data, 
 }
 
 static void
-run_nothing (Bench *bench, ShmMapReduce *pool)
+run_nothing (gpointer data)
 {
+  g_autoptr (ShmMapReduce) pool = new_pool (SHM_BACKEND_TYPE_PROCESS);
   g_autoptr (GError) error = NULL;
 
-  shm_map_reduce_for_range (pool, 0, 2, NULL, do_nothing, NULL, &error);
+  shm_map_reduce_for_range (pool, 0, BENCH_N_WORKERS, NULL, do_nothing, NULL, &error);
   g_assert_no_error (error);
 }
 
-static void
-compete (Bench *bench, const char *title, const Contestant *contestants, guint n_contestants)
-{
-  double times[8][ROUNDS];
-
-  g_assert_cmpuint (n_contestants, <=, G_N_ELEMENTS (times));
-  for (guint round = 0; round < ROUNDS; round++)
-    {
-      for (guint i = 0; i < n_contestants; i++)
-        {
-          g_autoptr (ShmMapReduce) pool = shm_map_reduce_new ();
-          gint64 start;
-
-          shm_map_reduce_set_n_workers (pool, 2);
-          shm_map_reduce_set_backend (pool, contestants[i].backend);
-          if (contestants[i].prepare != NULL)
-            contestants[i].prepare (bench);
-          start = g_get_monotonic_time ();
-          contestants[i].run (bench, pool);
-          times[i][round] = (double) (g_get_monotonic_time () - start) / 1e3;
-        }
-    }
-
-  g_print ("%s of %zu doubles, medians of %d\n", title, bench->n, ROUNDS);
-  for (guint i = 0; i < n_contestants; i++)
-    {
-      qsort (times[i], ROUNDS, sizeof (double), compare);
-      g_print ("  %-26s %-8s %10.3f ms %8.2f\n", contestants[i].name,
-               !contestants[i].has_pool                             ? ""
-               : contestants[i].backend == SHM_BACKEND_TYPE_PROCESS ? "process"
-                                                                    : "thread",
-               times[i][ROUNDS / 2], times[i][ROUNDS / 2] / times[0][ROUNDS / 2]);
-    }
-}
-
-#define PROCESS TRUE, SHM_BACKEND_TYPE_PROCESS
-#define THREAD TRUE, SHM_BACKEND_TYPE_THREAD
+#define THREADS BENCH_NEEDS_NOTHING, TRUE
 
 int
 main (int argc, char *argv[])
 {
-  static const Contestant sorts[] = {
-    { "shm_map_reduce_sort", shuffle_array, run_sort, PROCESS },
-    { "shm_map_reduce_sort", shuffle_array, run_sort, THREAD },
-    { "shm_map_reduce_argsort", shuffle_array, run_argsort, PROCESS },
-    { "qsort", shuffle_others, run_qsort },
-    { "g_qsort_with_data", shuffle_others, run_g_qsort },
-    { "g_array_sort", shuffle_others, run_g_array_sort },
+  static const BenchContestant sorts[] = {
+    { "shm_map_reduce_sort", BENCH_ROLE_OURS, run_sort, shuffle_array },
+    { "shm_map_reduce_sort, threads", BENCH_ROLE_OURS, run_sort_in_threads, shuffle_array, NULL,
+      THREADS },
+    { "shm_map_reduce_argsort", BENCH_ROLE_OURS, run_argsort, shuffle_array },
+    { "qsort", BENCH_ROLE_SERIAL, run_qsort, shuffle_others },
+    { "g_qsort_with_data", BENCH_ROLE_SERIAL, run_g_qsort, shuffle_others },
+    { "g_array_sort", BENCH_ROLE_SERIAL, run_g_array_sort, shuffle_others },
   };
-  static const Contestant fills[] = {
-    { "floor, two threads", NULL, run_write_floor },
-    { "shm_map_reduce_fill_array", NULL, run_fill, PROCESS },
-    { "shm_map_reduce_fill_array", NULL, run_fill, THREAD },
-    { "the same, of zeros", NULL, run_fill_zeros, PROCESS },
-    { "the same, of zeros", NULL, run_fill_zeros, THREAD },
-    { "memset, one thread", NULL, run_memset },
-    { "workers alone", NULL, run_nothing, PROCESS },
+  static const BenchContestant fills[] = {
+    { "shm_map_reduce_fill_array", BENCH_ROLE_OURS, run_fill },
+    { "shm_map_reduce_fill_array, threads", BENCH_ROLE_OURS, run_fill_in_threads, shuffle_array,
+      NULL, THREADS },
+    { "the same, of zeros", BENCH_ROLE_OURS, run_fill_zeros },
+    { "the same, of zeros, threads", BENCH_ROLE_OURS, run_fill_zeros_in_threads, shuffle_array,
+      NULL, THREADS },
+    { "workers alone", BENCH_ROLE_OURS, run_nothing },
+    { "floor: two threads that write", BENCH_ROLE_FLOOR, run_write_floor, shuffle_others, NULL,
+      THREADS },
+    { "memset", BENCH_ROLE_SERIAL, run_memset },
   };
-  static const Contestant sums[] = {
-    { "floor, two threads", NULL, run_read_floor },
-    { "shm_map_reduce_sum", NULL, run_sum, PROCESS },
-    { "shm_map_reduce_sum", NULL, run_sum, THREAD },
-    { "loop, one thread", NULL, run_sum_loop },
-    { "workers alone", NULL, run_nothing, PROCESS },
+  static const BenchContestant sums[] = {
+    { "shm_map_reduce_sum", BENCH_ROLE_OURS, run_sum },
+    { "shm_map_reduce_sum, threads", BENCH_ROLE_OURS, run_sum_in_threads, shuffle_array, NULL,
+      THREADS },
+    { "workers alone", BENCH_ROLE_OURS, run_nothing },
+    { "floor: two threads that read", BENCH_ROLE_FLOOR, run_read_floor, shuffle_others, NULL,
+      THREADS },
+    { "loop", BENCH_ROLE_SERIAL, run_sum_loop },
   };
+  static const BenchCase sort_case = { "sort", "Sorting 8 Mi doubles", "ms", 1e3, FALSE, 3 };
+  static const BenchCase fill_case = { "fill", "Filling 8 Mi doubles", "ms", 1e3, FALSE, 11 };
+  static const BenchCase sum_case = { "sum", "Adding up 8 Mi doubles", "ms", 1e3, FALSE, 11 };
   g_autoptr (GError) error = NULL;
   g_autoptr (ShmArray) array = NULL;
   g_autoptr (ShmArray) original = NULL;
   g_autoptr (ShmArray) others = NULL;
   g_autoptr (GRand) random = g_rand_new_with_seed (1);
-  guint64 n = 8 << 20;
   Bench bench = { 0 };
 
-  if (argc > 1 && !g_ascii_string_to_unsigned (argv[1], 10, 1, MAX_ITEMS, &n, &error))
-    {
-      g_printerr ("bench-algorithms: the number of items: %s\n", error->message);
-      return EXIT_FAILURE;
-    }
-
-  bench.n = n;
+  bench_init (&argc, &argv, "Sums, fills and sorts of an array.");
+  bench.n = bench_size (8 << 20, 1000);
   array = shm_array_new (SHM_DTYPE_F8, &bench.n, 1, &error);
   original = array != NULL ? shm_array_new_like (array, &error) : NULL;
   others = original != NULL ? shm_array_new_like (array, &error) : NULL;
@@ -324,8 +343,8 @@ main (int argc, char *argv[])
   shuffle_array (&bench);
   shuffle_others (&bench);
 
-  compete (&bench, "sum", sums, G_N_ELEMENTS (sums));
-  compete (&bench, "fill", fills, G_N_ELEMENTS (fills));
-  compete (&bench, "sort", sorts, G_N_ELEMENTS (sorts));
+  bench_compete (&sum_case, sums, G_N_ELEMENTS (sums), &bench);
+  bench_compete (&fill_case, fills, G_N_ELEMENTS (fills), &bench);
+  bench_compete (&sort_case, sorts, G_N_ELEMENTS (sorts), &bench);
   return EXIT_SUCCESS;
 }

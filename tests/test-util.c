@@ -23,26 +23,37 @@ test_count_fds (void)
   return n;
 }
 
-/* Children of all threads, zombies too. */
-static guint
-test_count_children (void)
+/* The pids of the children of all threads, zombies too. */
+GPtrArray *
+test_list_children (void)
 {
   g_autoptr (GDir) dir = g_dir_open ("/proc/self/task", 0, NULL);
+  GPtrArray *list = g_ptr_array_new_with_free_func (g_free);
   const char *name;
-  guint n = 0;
 
   while ((name = g_dir_read_name (dir)) != NULL)
     {
       g_autofree char *path = g_strdup_printf ("/proc/self/task/%s/children", name);
       g_autofree char *children = NULL;
       g_auto (GStrv) pids = NULL;
+      guint i;
 
       if (!g_file_get_contents (path, &children, NULL, NULL))
         continue;
       pids = g_strsplit (g_strstrip (children), " ", -1);
-      n += *children ? g_strv_length (pids) : 0;
+      for (i = 0; pids[i] != NULL; i++)
+        if (*pids[i] != '\0')
+          g_ptr_array_add (list, g_strdup (pids[i]));
     }
-  return n;
+  return list;
+}
+
+static guint
+test_count_children (void)
+{
+  g_autoptr (GPtrArray) list = test_list_children ();
+
+  return list->len;
 }
 
 /* Those that can be written; the C library keeps a cache of its own in one that cannot. */

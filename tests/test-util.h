@@ -43,6 +43,7 @@ void test_add_for_backends (const char *prefix, const char *name, GTestDataFunc 
 void test_run_job (ShmJob *job);
 
 guint test_count_fds (void);
+GPtrArray *test_list_children (void);
 guint64 test_get_resident (void);
 ShmArray *test_new_array (ShmDtype dtype, gsize n_dims, const gsize *shape);
 ShmArray *test_new_range (gsize n_dims, const gsize *shape);

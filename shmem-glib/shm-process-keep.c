@@ -72,6 +72,23 @@ shm_process_remember (ShmProcess *self, guint rank, gboolean is_new)
     memcpy (slot->slept_before, line->slept, sizeof slot->slept_before);
 }
 
+/* Whether no worker is in its set-up, or has it still before it: what goes wrong there is of the run in which the
+ * worker starts, and so is the argument that it sees. */
+static gboolean
+shm_process_is_set_up (ShmProcess *self)
+{
+  const ShmBackend *backend = &self->parent;
+  guint rank;
+
+  if (backend->setup.work->set_up.func == NULL)
+    return TRUE;
+  for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
+    if (self->slots[rank].child.pid != 0 &&
+        shm_load (&backend->control->lines[rank].life) < SHM_LIFE_WORK)
+      return FALSE;
+  return TRUE;
+}
+
 /* Whether nothing is left to do, and the workers are to stay. If so, they rest from here on. */
 gboolean
 shm_process_rest (ShmProcess *self, guint64 lowest)
@@ -79,7 +96,8 @@ shm_process_rest (ShmProcess *self, guint64 lowest)
   ShmBackend *backend = &self->parent;
   guint rank;
 
-  if (!backend->setup.settings.keep || self->stopping || lowest < backend->control->limit)
+  if (!backend->setup.settings.keep || self->stopping || lowest < backend->control->limit ||
+      !shm_process_is_set_up (self))
     return FALSE;
   g_source_destroy (self->source);
   g_clear_pointer (&self->source, g_source_unref);

@@ -593,6 +593,52 @@ test_large_results (void)
     g_assert_true (keep_is_same (g_ptr_array_index (held, 5), expected));
 }
 
+static gpointer
+set_up_slowly (ShmMapReduce *pool, guint rank, gpointer user_data, GError **error)
+{
+  Keep *keep = user_data;
+  g_autoptr (GVariant) argument = shm_map_reduce_get_argument (pool, error);
+
+  /* All but the first one wait until the only item is done. */
+  while (rank > 0 && __atomic_load_n (&keep->shared->n_times[0], __ATOMIC_SEQ_CST) == 0)
+    g_thread_yield ();
+  g_assert_cmpstr (g_variant_get_string (argument, NULL), ==, "first");
+  __atomic_add_fetch (&keep->shared->n_set_ups, 1, __ATOMIC_SEQ_CST);
+  return keep;
+}
+
+static GVariant *
+map_state (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  g_assert_true (shm_map_reduce_get_state (pool) == user_data);
+  keep_note (user_data, index);
+  return shm_map_reduce_get_argument (pool, error);
+}
+
+/* Each worker is set up once, in the run in which it starts, which does not end before. */
+static void
+test_set_up (void)
+{
+  guint round, k;
+
+  for (round = 0; round < 5; round++)
+    {
+      g_auto (Keep) keep;
+
+      keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+      shm_job_set_map_func (keep.job, map_state, &keep, NULL);
+      shm_job_set_set_up_func (keep.job, set_up_slowly, &keep, NULL);
+      shm_job_set_argument (keep.job, g_variant_new_string ("first"));
+      for (k = 0; k < 20; k++)
+        {
+          shm_job_set_n_items (keep.job, 1 + k);
+          test_run_job (keep.job);
+          g_assert_cmpint (keep.shared->n_set_ups, ==, N_WORKERS);
+          shm_job_set_argument (keep.job, make_bytes (1000 * k, k));
+        }
+    }
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -612,6 +658,7 @@ main (int argc, char *argv[])
   test_add_data ("/keep/two-jobs/one-pool", GINT_TO_POINTER (FALSE), test_two_jobs);
   test_add_data ("/keep/two-jobs/two-pools", GINT_TO_POINTER (TRUE), test_two_jobs);
   test_add ("/keep/large-results", test_large_results);
+  test_add ("/keep/set-up", test_set_up);
 
   return g_test_run ();
 }

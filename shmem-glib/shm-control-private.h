@@ -127,15 +127,16 @@ typedef struct
   guint64 first
       SHM_IN_ONE_STEP; /* where the items of this run begin; the caller sets it before the limit */
   guint64 argument_at; /* of this run, in the arena; see shm-job-keep.c */
-  guint64 argument_size; /* 0: it was inherited */
-  guint64 limit;         /* items from this one on cannot be claimed yet; only grows */
-  guint32 closed;        /* the limit is the last one */
-  guint32 limit_wake;    /* who waits for items sleeps on it */
-  guint32 stop;          /* nobody may begin another item; sleepers go home */
-  guint32 n_orphans;     /* never too low; a death can leave it too high */
-  guint32 orphans_used;  /* slots from this one on have never been used */
-  guint32 n_hand_overs;  /* counts moves of ranges between lines and slots */
-  guint32 ordered_used;  /* chunks of automatic size hold one item from here on */
+  guint64 argument_size;   /* 0: it was inherited */
+  guint64 argument_number; /* counts those that were sent, from 1 */
+  guint64 limit;           /* items from this one on cannot be claimed yet; only grows */
+  guint32 closed;          /* the limit is the last one */
+  guint32 limit_wake;      /* who waits for items sleeps on it */
+  guint32 stop;            /* nobody may begin another item; sleepers go home */
+  guint32 n_orphans;       /* never too low; a death can leave it too high */
+  guint32 orphans_used;    /* slots from this one on have never been used */
+  guint32 n_hand_overs;    /* counts moves of ranges between lines and slots */
+  guint32 ordered_used;    /* chunks of automatic size hold one item from here on */
   /* next item << 16 | rank + 1 of the last claimer */
   guint64 next __attribute__ ((aligned (SHM_CACHE_LINE)));
   guint64 loop __attribute__ ((aligned (SHM_CACHE_LINE)));    /* see shm-region.c */

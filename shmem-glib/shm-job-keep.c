@@ -92,6 +92,7 @@ shm_job_send_argument (ShmJob *self, GError **error)
     return FALSE;
   header->argument_at = at;
   header->argument_size = size;
+  header->argument_number++;
   self->argument_is_new = FALSE;
   return TRUE;
 }

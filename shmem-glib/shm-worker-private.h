@@ -78,8 +78,8 @@ struct _ShmWorker
   guint64 ordered_item; /* the last one that entered, or SHM_NO_ITEM */
   guint64 n_items;      /* that it has done */
   gpointer state;       /* what the set-up returned */
-  GVariant *argument;   /* of the run that began at `argument_of`; NULL: not asked for */
-  guint64 argument_of;
+  GVariant *argument;   /* that with this number; NULL: not asked for */
+  guint64 argument_number;
   ShmLoop loop;           /* of a region: the one in work */
   ShmFailure *failure;    /* that the work function has told of, of the item in work */
   guint n_dealt;          /* of a region: loops that were dealt out by the shared word */

@@ -530,12 +530,12 @@ shm_worker_get_argument (ShmWorker *self, GError **error)
     return self->work->argument ? g_variant_ref (self->work->argument) : NULL;
   if (header->argument_size == SHM_NO_ITEM)
     return NULL;
-  if (self->argument == NULL || self->argument_of != header->first)
+  if (self->argument == NULL || self->argument_number != header->argument_number)
     {
       g_clear_pointer (&self->argument, g_variant_unref);
       self->argument =
           shm_arena_get (self->arena, header->argument_at, header->argument_size, error);
-      self->argument_of = header->first;
+      self->argument_number = header->argument_number;
     }
   return self->argument ? g_variant_ref (self->argument) : NULL;
 }

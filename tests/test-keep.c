@@ -639,6 +639,37 @@ test_set_up (void)
     }
 }
 
+static gpointer
+set_up_argument (ShmMapReduce *pool, guint rank, gpointer user_data, GError **error)
+{
+  g_autoptr (GVariant) argument = shm_map_reduce_get_argument (pool, error);
+
+  return argument ? user_data : NULL;
+}
+
+/* A worker that is set up in a run without items remembers nothing of its argument. */
+static void
+test_argument_of_empty_run (void)
+{
+  g_auto (Keep) keep;
+  g_autoptr (GPtrArray) children = NULL;
+  guint i;
+
+  keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+  set_work (&keep, WORK_MAP);
+  shm_job_set_set_up_func (keep.job, set_up_argument, &keep, NULL);
+  keep_run (&keep, 10, 1);
+  children = test_list_children ();
+  for (i = 0; i < children->len; i++)
+    kill ((pid_t) g_ascii_strtoll (g_ptr_array_index (children, i), NULL, 10), SIGKILL);
+  keep_run (&keep, 0, 2);
+  /* Now there are new ones for sure. */
+  keep_run (&keep, 0, 3);
+  keep_run (&keep, 0, 4);
+  keep_run (&keep, 10, 5);
+  g_assert_false (are_children (children));
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -659,6 +690,7 @@ main (int argc, char *argv[])
   test_add_data ("/keep/two-jobs/two-pools", GINT_TO_POINTER (TRUE), test_two_jobs);
   test_add ("/keep/large-results", test_large_results);
   test_add ("/keep/set-up", test_set_up);
+  test_add ("/keep/argument-of-empty-run", test_argument_of_empty_run);
 
   return g_test_run ();
 }

@@ -83,8 +83,9 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   self->rings = base + rings_at;
 
   self->header->n_items = settings->n_items;
-  /* Larger ones mean the same, and would overflow. */
-  self->header->chunk_size = MIN (settings->chunk_size, MAX (settings->n_items, 1));
+  /* Larger ones mean the same, and would overflow. Another run may have more items. */
+  self->header->chunk_size = MIN (
+      settings->chunk_size, settings->keep ? SHM_CONTROL_MAX_ITEMS : MAX (settings->n_items, 1));
   self->n_workers = settings->n_workers;
   self->header->schedule = settings->schedule;
   self->header->spin = settings->n_workers <= shm_cpu_count () ? SPIN : 0;

@@ -670,6 +670,45 @@ test_argument_of_empty_run (void)
   g_assert_false (are_children (children));
 }
 
+static gboolean
+loop_note_size (ShmMapReduce *pool, guint64 begin, guint64 end, gpointer user_data, GError **error)
+{
+  Keep *keep = user_data;
+  guint64 i;
+
+  for (i = begin; i < end; i++)
+    keep->shared->n_times[i] = end - begin;
+  return TRUE;
+}
+
+/* The first run may have fewer items than a chunk. */
+static void
+test_chunk_size (void)
+{
+  g_auto (Keep) keep;
+  guint64 i, k;
+
+  keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+  shm_map_reduce_set_chunk_size (keep.pool, 50);
+  shm_job_set_loop_func (keep.job, loop_note_size, &keep, NULL);
+  for (k = 0; k < 4; k++)
+    {
+      shm_job_set_n_items (keep.job, k * 400);
+      test_run_job (keep.job);
+      for (i = 0; i < k * 400; i++)
+        g_assert_cmpint (keep.shared->n_times[i], ==, 50);
+    }
+  /* Larger than the greatest number of items that there may be. */
+  shm_map_reduce_set_chunk_size (keep.pool, G_MAXUINT64);
+  for (k = 0; k < 4; k++)
+    {
+      shm_job_set_n_items (keep.job, k * 400);
+      test_run_job (keep.job);
+      for (i = 0; i < k * 400; i++)
+        g_assert_cmpint (keep.shared->n_times[i], ==, k * 400);
+    }
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -691,6 +730,7 @@ main (int argc, char *argv[])
   test_add ("/keep/large-results", test_large_results);
   test_add ("/keep/set-up", test_set_up);
   test_add ("/keep/argument-of-empty-run", test_argument_of_empty_run);
+  test_add ("/keep/chunk-size", test_chunk_size);
 
   return g_test_run ();
 }

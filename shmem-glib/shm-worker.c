@@ -344,9 +344,10 @@ shm_worker_run_range (ShmWorker *self, guint64 begin, guint64 end)
           g_clear_pointer (&failure, shm_failure_unref);
           return FALSE;
         }
-      shm_worker_set_done (self, until);
+      /* First: once all is done the caller may count. */
       self->n_items += until - begin + (failure != NULL);
       shm_store (&line->n_done, self->n_items);
+      shm_worker_set_done (self, until);
       begin = until;
       if (failure != NULL)
         {

@@ -709,6 +709,30 @@ test_chunk_size (void)
     }
 }
 
+/* What is counted of a range is there before the run can end. */
+static gboolean
+loop_nothing (ShmMapReduce *pool, guint64 begin, guint64 end, gpointer user_data, GError **error)
+{
+  return TRUE;
+}
+
+static void
+test_counts_of_ranges (void)
+{
+  g_auto (Keep) keep;
+  guint n_runs = test_scale (20000);
+  guint i;
+
+  keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+  shm_job_set_loop_func (keep.job, loop_nothing, &keep, NULL);
+  for (i = 0; i < n_runs; i++)
+    {
+      shm_job_set_n_items (keep.job, 1 + i % 7);
+      test_run_job (keep.job);
+      keep_check_told (keep.job, 1 + i % 7);
+    }
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -731,6 +755,7 @@ main (int argc, char *argv[])
   test_add ("/keep/set-up", test_set_up);
   test_add ("/keep/argument-of-empty-run", test_argument_of_empty_run);
   test_add ("/keep/chunk-size", test_chunk_size);
+  test_add ("/keep/counts-of-ranges", test_counts_of_ranges);
 
   return g_test_run ();
 }

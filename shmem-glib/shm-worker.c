@@ -138,6 +138,9 @@ shm_worker_end (ShmWorker *self, GError *error)
 static inline void
 shm_worker_set_done (ShmWorker *self, guint64 item)
 {
+  /* What it has printed must not wait until it leaves: the run may end here. */
+  if (G_UNLIKELY (self->control->header->keep) && item == self->line->end)
+    shm_fork_flush ();
   shm_store (&self->line->done, item);
   /* What waits in the caller for its turn may have been waiting for this alone. */
   if (G_UNLIKELY (self->control->header->in_order))
@@ -374,9 +377,6 @@ shm_worker_step (ShmWorker *self)
   gint64 started = 0;
   gboolean go_on;
 
-  /* What it prints must not wait until it leaves, which may be much later. */
-  if (header->keep)
-    shm_fork_flush ();
   if (shm_worker_is_stopped (self) || !shm_schedule_claim (self->control, self->rank, self->grain))
     return FALSE;
   if (automatic)
@@ -454,6 +454,8 @@ shm_worker_set_up (ShmWorker *self)
           return FALSE;
         }
     }
+  if (self->control->header->keep)
+    shm_fork_flush ();
   shm_store (&self->line->life, SHM_LIFE_WORK);
   return TRUE;
 }

@@ -8,7 +8,10 @@
 
 #include "test-keep.h"
 
+#include <fcntl.h>
 #include <glib-unix.h>
+#include <signal.h>
+#include <stdio.h>
 
 static const ShmOutput outputs[] = { SHM_OUTPUT_LIST, SHM_OUTPUT_STREAM, SHM_OUTPUT_STREAM_IN_ORDER,
                                      SHM_OUTPUT_NONE };
@@ -733,6 +736,66 @@ test_counts_of_ranges (void)
     }
 }
 
+static gpointer
+set_up_print (ShmMapReduce *pool, guint rank, gpointer user_data, GError **error)
+{
+  printf ("U");
+  return NULL;
+}
+
+static GVariant *
+map_print (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  printf ("%c", (int) ('a' + index));
+  return NULL;
+}
+
+static GVariant *
+range_print (ShmMapReduce *pool, guint64 begin, guint64 end, gpointer user_data, GError **error)
+{
+  for (; begin < end; begin++)
+    map_print (pool, begin, user_data, error);
+  return NULL;
+}
+
+/* When a run has ended, all that its workers have printed is there, as if they had left. */
+static void
+test_output (void)
+{
+  g_auto (Keep) keep;
+  guint n_runs = test_scale (10000);
+  int saved = dup (STDOUT_FILENO);
+  char letters[64];
+  gssize n_letters;
+  int ends[2];
+  guint i, k;
+
+  /* TAP has it for itself. */
+  fflush (stdout);
+  g_assert_true (g_unix_open_pipe (ends, FD_CLOEXEC, NULL));
+  g_assert_true (g_unix_set_fd_nonblocking (ends[0], TRUE, NULL));
+  keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+  shm_job_set_set_up_func (keep.job, set_up_print, NULL, NULL);
+  shm_job_set_n_items (keep.job, N_WORKERS);
+  for (i = 0; i < n_runs; i++)
+    {
+      if (i == 0)
+        shm_job_set_map_func (keep.job, map_print, NULL, NULL);
+      else if (i == n_runs / 2)
+        shm_job_set_range_func (keep.job, range_print, NULL, NULL);
+      dup2 (ends[1], STDOUT_FILENO);
+      test_run_job (keep.job);
+      dup2 (saved, STDOUT_FILENO);
+      n_letters = read (ends[0], letters, sizeof letters);
+      g_assert_cmpint (n_letters, ==, i == 0 || i == n_runs / 2 ? 2 * N_WORKERS : N_WORKERS);
+      for (k = 0; k < N_WORKERS; k++)
+        g_assert_nonnull (memchr (letters, (int) ('a' + k), n_letters));
+    }
+  close (saved);
+  close (ends[0]);
+  close (ends[1]);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -756,6 +819,7 @@ main (int argc, char *argv[])
   test_add ("/keep/argument-of-empty-run", test_argument_of_empty_run);
   test_add ("/keep/chunk-size", test_chunk_size);
   test_add ("/keep/counts-of-ranges", test_counts_of_ranges);
+  test_add ("/keep/output", test_output);
 
   return g_test_run ();
 }

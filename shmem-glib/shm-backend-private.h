@@ -39,7 +39,8 @@ typedef struct
   guint cpu_time;  /* seconds */
   guint n_threads; /* of OpenMP and linear algebra, in each worker */
   gboolean threads_are_automatic;
-  gint niceness; /* added to the caller's */
+  gint niceness;   /* added to the caller's */
+  gboolean nested; /* its own jobs may have workers */
 } ShmWorkerLimits;
 
 typedef struct

@@ -36,16 +36,6 @@ shm_job_drop_kept (ShmJob *self)
     g_clear_pointer (&self->arena, shm_arena_unref);
 }
 
-/* Something is about to be set. FALSE: it is too late. */
-gboolean
-shm_job_begin_change (ShmJob *self)
-{
-  if (!shm_job_may_run (self))
-    return FALSE;
-  shm_job_drop_kept (self);
-  return TRUE;
-}
-
 /* Whether nothing of this run would be wrong for the next one. */
 gboolean
 shm_job_can_keep (ShmJob *self, const ShmBackendClass *klass)

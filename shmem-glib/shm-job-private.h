@@ -125,7 +125,6 @@ shm_job_left (gpointer job, guint rank, const ShmLine *line, gint64 cpu_time, gu
 
 /* shm-job-keep.c */
 gboolean shm_job_may_run (ShmJob *self);
-gboolean shm_job_begin_change (ShmJob *self);
 gboolean shm_job_can_keep (ShmJob *self, const ShmBackendClass *klass);
 void shm_job_forget_run (ShmJob *self);
 gboolean shm_job_resume (ShmJob *self, ShmBackendSetup *setup, GError **error);

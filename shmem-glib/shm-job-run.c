@@ -17,12 +17,15 @@
 
 #include "config.h"
 
+#include "shm-job-private.h"
+
+#include <string.h>
+
 #include "shm-cpu.h"
 #include "shm-debug.h"
 #include "shm-error.h"
 #include "shm-fork-private.h"
 #include "shm-i18n-private.h"
-#include "shm-job-private.h"
 #include "shm-map-reduce-private.h"
 
 #define WINDOW_PER_WORKER 64
@@ -259,6 +262,7 @@ shm_job_fill_setup (ShmJob *self, const ShmBackendClass *klass, ShmBackendSetup 
   setup->limits.memory = pool->worker_memory;
   setup->limits.cpu_time = pool->worker_cpu_time;
   setup->limits.niceness = pool->worker_niceness;
+  setup->limits.nested = pool->nested;
   setup->limits.threads_are_automatic = pool->worker_threads == 0;
   setup->limits.n_threads =
       pool->worker_threads ? pool->worker_threads : MAX (1, shm_cpu_count () / settings->n_taken);
@@ -305,16 +309,17 @@ shm_job_start (ShmJob *self,
                GError **error)
 {
   const ShmBackendClass *klass;
-  ShmBackendSetup setup = {
-    .pool = self->pool,
-    .work = &self->work,
-    .context = context,
-    .client = &job_client,
-    .job = self,
-  };
+  ShmBackendSetup setup;
 
   if (!shm_job_check (self, cancellable, error))
     return FALSE;
+  /* Its parts are compared as a whole, with what lies between their members. */
+  memset (&setup, 0, sizeof setup);
+  setup.pool = self->pool;
+  setup.work = &self->work;
+  setup.context = context;
+  setup.client = &job_client;
+  setup.job = self;
   klass = shm_job_choose_backend (self);
   if (self->state == SHM_JOB_DONE)
     shm_job_forget_run (self);

@@ -15,9 +15,10 @@ shm_job_set_work (
     ShmJob *self, ShmWorkKind kind, GCallback func, gpointer user_data, GDestroyNotify destroy)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (shm_job_begin_change (self));
+  g_return_if_fail (shm_job_may_run (self));
   g_return_if_fail (func != NULL);
 
+  shm_job_drop_kept (self);
   self->work.kind = kind;
   shm_job_set_call (&self->work.call, func, user_data, destroy);
 }
@@ -27,9 +28,10 @@ shm_job_set_other (
     ShmJob *self, ShmCall *call, GCallback func, gpointer user_data, GDestroyNotify destroy)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (shm_job_begin_change (self));
+  g_return_if_fail (shm_job_may_run (self));
   g_return_if_fail (func != NULL);
 
+  shm_job_drop_kept (self);
   shm_job_set_call (call, func, user_data, destroy);
 }
 
@@ -193,9 +195,10 @@ void
 shm_job_set_items (ShmJob *self, GVariant *items)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (shm_job_begin_change (self));
+  g_return_if_fail (shm_job_may_run (self));
   g_return_if_fail (items != NULL && g_variant_is_container (items));
 
+  shm_job_drop_kept (self);
   shm_input_set_values (&self->input, items);
   shm_job_update_n_items (self, g_variant_n_children (items));
 }
@@ -214,9 +217,10 @@ void
 shm_job_set_model (ShmJob *self, GListModel *model)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (shm_job_begin_change (self));
+  g_return_if_fail (shm_job_may_run (self));
   g_return_if_fail (G_IS_LIST_MODEL (model));
 
+  shm_job_drop_kept (self);
   shm_input_set_objects (&self->input, model);
   shm_job_update_n_items (self, self->input.objects->len);
 }
@@ -240,7 +244,7 @@ void
 shm_job_set_feed_func (ShmJob *self, ShmFeedFunc func, gpointer user_data, GDestroyNotify destroy)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (shm_job_begin_change (self));
+  g_return_if_fail (shm_job_may_run (self));
 
   shm_job_set_other (self, &self->feed, G_CALLBACK (func), user_data, destroy);
   shm_input_clear (&self->input);
@@ -340,10 +344,11 @@ void
 shm_job_set_output (ShmJob *self, ShmOutput output)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (shm_job_begin_change (self));
+  g_return_if_fail (shm_job_may_run (self));
 
   if (self->output == output)
     return;
+  shm_job_drop_kept (self);
   self->output = output;
   g_object_notify (G_OBJECT (self), "output");
 }
@@ -379,11 +384,12 @@ void
 shm_job_set_window (ShmJob *self, guint64 window)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (shm_job_begin_change (self));
+  g_return_if_fail (shm_job_may_run (self));
   g_return_if_fail (window <= G_MAXUINT32);
 
   if (self->window == window)
     return;
+  shm_job_drop_kept (self);
   self->window = window;
   g_object_notify (G_OBJECT (self), "window");
 }
@@ -419,8 +425,11 @@ void
 shm_job_set_seed (ShmJob *self, guint64 seed)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (shm_job_begin_change (self));
+  g_return_if_fail (shm_job_may_run (self));
 
+  if (self->work.seed == seed && self->work.reseed == (seed != 0))
+    return;
+  shm_job_drop_kept (self);
   self->work.reseed = seed != 0;
   if (self->work.seed == seed)
     return;
@@ -481,11 +490,12 @@ void
 shm_job_set_trace (ShmJob *self, gboolean trace)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (shm_job_begin_change (self));
+  g_return_if_fail (shm_job_may_run (self));
 
   trace = !!trace;
   if (self->trace_wanted == trace)
     return;
+  shm_job_drop_kept (self);
   self->trace_wanted = trace;
   g_object_notify (G_OBJECT (self), "trace");
 }
@@ -505,9 +515,10 @@ void
 shm_job_set_progress_stream (ShmJob *self, GOutputStream *stream)
 {
   g_return_if_fail (SHM_IS_JOB (self));
-  g_return_if_fail (shm_job_begin_change (self));
+  g_return_if_fail (shm_job_may_run (self));
   g_return_if_fail (stream == NULL || G_IS_OUTPUT_STREAM (stream));
 
+  shm_job_drop_kept (self);
   g_set_object (&self->progress_stream, stream);
 }
 

@@ -796,6 +796,185 @@ test_output (void)
   close (ends[1]);
 }
 
+static void
+change_n_workers (Keep *keep)
+{
+  shm_map_reduce_set_n_workers (keep->pool, 4);
+}
+
+static void
+change_chunk_size (Keep *keep)
+{
+  shm_map_reduce_set_chunk_size (keep->pool, 5);
+}
+
+static void
+change_schedule (Keep *keep)
+{
+  shm_map_reduce_set_schedule (keep->pool, SHM_SCHEDULE_GUIDED);
+}
+
+static void
+change_policy (Keep *keep)
+{
+  shm_map_reduce_set_failure_policy (keep->pool, SHM_FAILURE_POLICY_COLLECT);
+}
+
+static void
+change_timeout (Keep *keep)
+{
+  shm_map_reduce_set_item_timeout (keep->pool, 60000);
+}
+
+static void
+change_max_items (Keep *keep)
+{
+  shm_map_reduce_set_max_items_per_worker (keep->pool, 1000);
+}
+
+static void
+change_niceness (Keep *keep)
+{
+  shm_map_reduce_set_worker_niceness (keep->pool, 1);
+}
+
+static void
+change_nested (Keep *keep)
+{
+  shm_map_reduce_set_nested (keep->pool, TRUE);
+}
+
+static void
+change_work (Keep *keep)
+{
+  shm_job_set_map_func (keep->job, keep_map, keep, NULL);
+}
+
+static void
+change_seed (Keep *keep)
+{
+  shm_job_set_seed (keep->job, 42);
+}
+
+static void
+change_output (Keep *keep)
+{
+  shm_job_set_output (keep->job, SHM_OUTPUT_NONE);
+  shm_job_set_output (keep->job, SHM_OUTPUT_LIST);
+}
+
+/* A work function that does nothing else asks what it can know of the pool. */
+static GVariant *
+map_settings (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  return g_variant_new_boolean (shm_map_reduce_get_nested (pool));
+}
+
+/* Whatever is set, the next run has new workers, who know it; unless it was so before. */
+static void
+test_settings (void)
+{
+  static void (*const change[]) (Keep *) = {
+    change_n_workers, change_chunk_size, change_schedule, change_policy,
+    change_timeout,   change_max_items,  change_niceness, change_nested,
+    change_work,      change_seed,       change_output,
+  };
+  g_auto (Keep) keep;
+  guint i;
+
+  keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+  shm_job_set_map_func (keep.job, keep_map, &keep, NULL);
+  keep_run (&keep, 20, 0);
+  for (i = 0; i < G_N_ELEMENTS (change); i++)
+    {
+      g_autoptr (GPtrArray) before = test_list_children ();
+      g_autoptr (GPtrArray) after = NULL;
+      guint k;
+
+      change[i](&keep);
+      keep_run (&keep, 20, i);
+      after = test_list_children ();
+      g_assert_cmpuint (after->len, ==, shm_map_reduce_get_n_workers (keep.pool));
+      for (k = 0; k < after->len; k++)
+        g_assert_false (g_ptr_array_find_with_equal_func (before, g_ptr_array_index (after, k),
+                                                          g_str_equal, NULL));
+      shm_job_set_output (keep.job, shm_job_get_output (keep.job));
+      shm_job_set_window (keep.job, shm_job_get_window (keep.job));
+      shm_job_set_trace (keep.job, shm_job_get_trace (keep.job));
+      if (change[i] == change_seed)
+        shm_job_set_seed (keep.job, 42);
+      keep_run (&keep, 30, i);
+      g_assert_true (are_children (after));
+    }
+  shm_map_reduce_set_nested (keep.pool, FALSE);
+  shm_job_set_map_func (keep.job, map_settings, NULL, NULL);
+  for (i = 0; i < 6; i++)
+    {
+      shm_map_reduce_set_nested (keep.pool, i / 2 % 2);
+      test_run_job (keep.job);
+      g_assert_cmpint (
+          g_variant_get_boolean (g_ptr_array_index (shm_job_get_results (keep.job), 0)), ==,
+          i / 2 % 2);
+    }
+}
+
+/* A few items may be for the caller alone; the workers stay for those who come later. */
+static void
+test_min_length (void)
+{
+  g_auto (Keep) keep;
+  g_autoptr (GPtrArray) children = NULL;
+  guint i, k;
+
+  keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+  shm_map_reduce_set_min_length (keep.pool, 10);
+  set_work (&keep, WORK_MAP);
+  keep_run (&keep, 30, 1);
+  children = test_list_children ();
+  for (i = 0; i < 20; i++)
+    {
+      keep_run (&keep, i, i);
+      for (k = 0; k < i; k++)
+        g_assert_true ((keep.shared->pids[k] == getpid ()) == (i < 10));
+      g_assert_true (are_children (children));
+      keep_check_told (keep.job, i);
+      keep_run (&keep, 10 + i, i);
+      g_assert_true (are_children (children));
+    }
+}
+
+static void
+test_release (void)
+{
+  g_auto (Keep) keep;
+  guint i;
+
+  keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+  set_work (&keep, WORK_MAP);
+  shm_job_release_workers (keep.job);
+  for (i = 0; i < 10; i++)
+    {
+      keep_run (&keep, 20, i);
+      shm_job_release_workers (keep.job);
+      g_assert_cmpuint (count_children (), ==, 0);
+      shm_job_release_workers (keep.job);
+      /* What the run has made stays. */
+      g_assert_cmpuint (keep_sum_results (shm_job_get_results (keep.job)), ==,
+                        keep_expect_sum (20, i));
+    }
+  keep_run (&keep, 20, i);
+  shm_job_set_keep_workers (keep.job, FALSE);
+  g_assert_cmpuint (count_children (), ==, 0);
+  g_assert_false (shm_job_get_keep_workers (keep.job));
+  g_assert_cmpuint (keep_sum_results (shm_job_get_results (keep.job)), ==, keep_expect_sum (20, i));
+  {
+    g_autoptr (GError) error = NULL;
+
+    g_assert_false (shm_job_run (keep.job, NULL, &error));
+    g_assert_error (error, SHM_ERROR, SHM_ERROR_WRONG_STATE);
+  }
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -820,6 +999,9 @@ main (int argc, char *argv[])
   test_add ("/keep/chunk-size", test_chunk_size);
   test_add ("/keep/counts-of-ranges", test_counts_of_ranges);
   test_add ("/keep/output", test_output);
+  test_add ("/keep/settings", test_settings);
+  test_add ("/keep/min-length", test_min_length);
+  test_add ("/keep/release", test_release);
 
   return g_test_run ();
 }

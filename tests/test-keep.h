@@ -29,6 +29,7 @@ typedef struct
   ShmJob *job;
   ShmArray *array;
   Shared *shared;
+  GCancellable *cancellable;
   guint64 n_streamed;
   guint64 sum_streamed;
   gint64 own; /* private memory of each process */

@@ -48,13 +48,14 @@ shm_process_tell_of_worker (ShmProcess *self, guint rank, gint64 cpu_time, guint
   ShmLine line = backend->control->lines[rank];
   guint i;
 
+  /* Of one that others have reaped nothing is known. */
+  cpu_time = MAX (cpu_time - slot->cpu_time_before, 0);
   line.n_done -= slot->n_done_before;
   for (i = 0; i < SHM_N_SLEEPS; i++)
     line.slept[i] -= slot->slept_before[i];
   if (line.started != 0 && line.started < self->run_started)
     line.started = self->run_started;
-  backend->setup.client->left (backend->setup.job, rank, &line, cpu_time - slot->cpu_time_before,
-                               peak_memory);
+  backend->setup.client->left (backend->setup.job, rank, &line, cpu_time, peak_memory);
 }
 
 /* A run begins; none if `is_new`, since then the worker does. */
@@ -136,6 +137,7 @@ shm_process_resume (ShmBackend *backend, const ShmBackendSetup *setup)
   backend->setup.context = setup->context;
   backend->setup.job = setup->job;
   self->run_started = shm_now_ns ();
+  self->n_idle_deaths = 0;
   self->source = shm_process_new_source (self);
   for (rank = 0; rank < setup->settings.n_workers; rank++)
     {

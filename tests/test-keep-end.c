@@ -528,6 +528,59 @@ test_caller_killed (gconstpointer in_thread)
   fclose (stream);
 }
 
+static gpointer
+set_up_nothing (ShmMapReduce *pool, guint rank, gpointer user_data, GError **error)
+{
+  return NULL;
+}
+
+/* So it is with workers that have never had an item. */
+static void
+test_killed_idle (void)
+{
+  g_auto (Keep) keep;
+  guint n_rounds = MAX (3, test_scale (100));
+  guint round;
+
+  keep_init_failing (&keep, SHM_BACKEND_TYPE_PROCESS, FALSE);
+  shm_job_set_set_up_func (keep.job, set_up_nothing, NULL, NULL);
+  for (round = 0; round < n_rounds; round++)
+    {
+      prepare (&keep, 0, 0, FAIL_NOT);
+      test_run_job (keep.job);
+      kill_children (SIGKILL);
+    }
+  check_good_run (&keep, 20);
+}
+
+static ShmStatistics *
+get_statistics (Keep *keep, guint at)
+{
+  return g_ptr_array_index (shm_job_get_statistics (keep->job), at);
+}
+
+/* Where the kernel reaps the children nobody learns what they have used; that is no reason to take time away. */
+static void
+test_unknown_death (void)
+{
+  g_auto (Keep) keep;
+  guint round, i;
+
+  signal (SIGCHLD, SIG_IGN);
+  keep_init_failing (&keep, SHM_BACKEND_TYPE_PROCESS, FALSE);
+  shm_map_reduce_set_max_retries (keep.pool, 1);
+  for (round = 0; round < 5; round++)
+    {
+      check_good_run (&keep, MAX_ITEMS);
+      prepare (&keep, 40, 20, FAIL_KILL_ONCE);
+      test_run_job (keep.job);
+      for (i = 0; i < shm_job_get_statistics (keep.job)->len; i++)
+        g_assert_cmpint (shm_statistics_get_cpu_time (get_statistics (&keep, i)), >=, 0);
+    }
+  shm_job_release_workers (keep.job);
+  signal (SIGCHLD, SIG_DFL);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -553,6 +606,8 @@ main (int argc, char *argv[])
                  test_caller_killed);
   test_add_data ("/keep-end/caller-killed/other-thread", GINT_TO_POINTER (TRUE),
                  test_caller_killed);
+  test_add ("/keep-end/killed-idle", test_killed_idle);
+  test_add ("/keep-end/unknown-death", test_unknown_death);
 
   return g_test_run ();
 }

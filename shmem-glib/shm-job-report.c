@@ -249,13 +249,17 @@ shm_job_get_n_done (ShmJob *self)
 gdouble
 shm_job_get_fraction (ShmJob *self)
 {
+  guint64 n_done;
+
   g_return_val_if_fail (SHM_IS_JOB (self), 0.0);
 
   if (!shm_job_knows_end (self))
     return 0.0;
-  if (self->n_items == 0)
-    return self->state == SHM_JOB_DONE ? 1.0 : 0.0;
-  return (gdouble) shm_job_get_n_done (self) / (gdouble) self->n_items;
+  n_done = shm_job_get_n_done (self);
+  /* Their number may have been set for the next run already. */
+  if (n_done >= self->n_items)
+    return self->n_items > 0 || self->state == SHM_JOB_DONE ? 1.0 : 0.0;
+  return (gdouble) n_done / (gdouble) self->n_items;
 }
 
 /**

@@ -975,6 +975,23 @@ test_release (void)
   }
 }
 
+/* Numbers of items that are set for the next run do not make nonsense of what the last one tells. */
+static void
+test_progress (void)
+{
+  g_auto (Keep) keep;
+
+  keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+  set_work (&keep, WORK_MAP);
+  keep_run (&keep, 100, 1);
+  keep_check_told (keep.job, 100);
+  shm_job_set_n_items (keep.job, 10);
+  g_assert_cmpfloat (shm_job_get_fraction (keep.job), ==, 1.0);
+  g_assert_cmpuint (shm_job_get_n_done (keep.job), ==, 100);
+  keep_run (&keep, 10, 1);
+  keep_check_told (keep.job, 10);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -1002,6 +1019,7 @@ main (int argc, char *argv[])
   test_add ("/keep/settings", test_settings);
   test_add ("/keep/min-length", test_min_length);
   test_add ("/keep/release", test_release);
+  test_add ("/keep/progress", test_progress);
 
   return g_test_run ();
 }

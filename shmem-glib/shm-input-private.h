@@ -37,6 +37,7 @@ typedef struct
 void shm_input_set_values (ShmInput *input, GVariant *values);
 void shm_input_set_objects (ShmInput *input, GListModel *model);
 void shm_input_clear (ShmInput *input);
+gboolean shm_input_is_gone (const ShmInput *input);
 void shm_input_end_run (ShmInput *input, gboolean may_run_again);
 
 /* for the caller, of a feed */

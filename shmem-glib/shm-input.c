@@ -64,6 +64,14 @@ shm_input_clear (ShmInput *self)
   shm_input_drop (self);
 }
 
+/* Whether there were items, which were given up. */
+gboolean
+shm_input_is_gone (const ShmInput *self)
+{
+  return (self->kind == SHM_INPUT_VALUES && self->values == NULL) ||
+         (self->kind == SHM_INPUT_OBJECTS && self->objects == NULL);
+}
+
 /* The items are needed again only if there may be another run, and if they are there from the beginning. */
 void
 shm_input_end_run (ShmInput *self, gboolean may_run_again)

@@ -141,16 +141,30 @@ shm_job_cancelled (GCancellable *cancellable, gpointer job)
   return G_SOURCE_REMOVE;
 }
 
+/* Why it cannot be run as it is, or NULL. */
+static const char *
+shm_job_get_obstacle (ShmJob *self)
+{
+  if (!shm_job_may_run (self))
+    return _ ("A job can be run only once");
+  if (self->work.call.func == NULL)
+    return _ ("The job has no work function");
+  if (self->input.kind == SHM_INPUT_FEED ? self->feed.func == NULL
+                                         : shm_input_is_gone (&self->input))
+    return _ ("The items of the job were given up when it had been run");
+  return NULL;
+}
+
 static gboolean
 shm_job_check (ShmJob *self, GCancellable *cancellable, GError **error)
 {
+  const char *obstacle = shm_job_get_obstacle (self);
+
   if (g_cancellable_set_error_if_cancelled (cancellable, error))
     return FALSE;
-  if (!shm_job_may_run (self) || self->work.call.func == NULL)
+  if (obstacle != NULL)
     {
-      g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
-                           !shm_job_may_run (self) ? _ ("A job can be run only once")
-                                                   : _ ("The job has no work function"));
+      g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE, obstacle);
       return FALSE;
     }
   if (self->n_items > SHM_CONTROL_MAX_ITEMS ||

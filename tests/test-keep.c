@@ -992,6 +992,34 @@ test_progress (void)
   keep_check_told (keep.job, 10);
 }
 
+/* A job that gave up what it had, since it was not to be run again, says so. */
+static void
+test_given_up (void)
+{
+  static void (*const set[]) (Keep *) = { set_values, set_feed };
+  guint i, k;
+
+  for (i = 0; i < G_N_ELEMENTS (set); i++)
+    for (k = 0; k < 2; k++)
+      {
+        g_auto (Keep) keep;
+        g_autoptr (GError) error = NULL;
+
+        keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+        set[i](&keep);
+        shm_job_set_keep_workers (keep.job, k == 1);
+        test_run_job (keep.job);
+        shm_job_set_keep_workers (keep.job, FALSE);
+        shm_job_set_keep_workers (keep.job, TRUE);
+        shm_job_set_map_func (keep.job, map_item, &keep, NULL);
+        g_assert_false (shm_job_run (keep.job, NULL, &error));
+        g_assert_error (error, SHM_ERROR, SHM_ERROR_WRONG_STATE);
+        set[i](&keep);
+        test_run_job (keep.job);
+        keep_check_told (keep.job, 20);
+      }
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -1020,6 +1048,7 @@ main (int argc, char *argv[])
   test_add ("/keep/min-length", test_min_length);
   test_add ("/keep/release", test_release);
   test_add ("/keep/progress", test_progress);
+  test_add ("/keep/given-up", test_given_up);
 
   return g_test_run ();
 }

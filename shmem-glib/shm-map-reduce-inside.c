@@ -170,7 +170,8 @@ shm_map_reduce_find_worker (ShmMapReduce *self, GError **error)
  * Gets where to write which item begins, for language bindings to which shm_map_reduce_begin_item() is too slow: an
  * unsigned integer of 64 bits in native byte order, of the index plus 1. It is the same for all ranges of a worker, and
  * for the worker alone to write. Where #ShmMapReduce:item-timeout or #ShmJob:seed are set this is not enough, and
- * shm_map_reduce_begin_item() must be called.
+ * shm_map_reduce_begin_item() must be called; so it is in a job that keeps its workers, see #ShmJob:keep-workers, whose
+ * items count on inside from run to run.
  *
  * Returns: the address
  *
@@ -182,7 +183,7 @@ shm_map_reduce_get_cursor_address (ShmMapReduce *self)
   ShmWorker *worker = shm_worker_find (self);
 
   g_return_val_if_fail (worker != NULL, 0);
-  g_return_val_if_fail (worker->work->base == 0, 0);
+  g_return_val_if_fail (worker->work->base == 0 && !worker->control->header->keep, 0);
 
   return (guint64) (guintptr) &worker->line->begun;
 }

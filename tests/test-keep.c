@@ -1020,6 +1020,42 @@ test_given_up (void)
       }
 }
 
+static GVariant *
+range_ask_for_cursor (
+    ShmMapReduce *pool, guint64 begin, guint64 end, gpointer user_data, GError **error)
+{
+  gboolean kept = shm_job_get_keep_workers (user_data);
+  gboolean there;
+
+  if (kept)
+    g_test_expect_message ("shmem-glib", G_LOG_LEVEL_CRITICAL, "*keep*");
+  there = shm_map_reduce_get_cursor_address (pool) != 0;
+  if (kept)
+    g_test_assert_expected_messages ();
+  return g_variant_new_boolean (there);
+}
+
+/* Items count on inside, so what a language binding would write there would be of another run. */
+static void
+test_cursor (void)
+{
+  g_auto (Keep) keep;
+  guint kept;
+
+  for (kept = 0; kept < 2; kept++)
+    {
+      keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+      shm_job_set_keep_workers (keep.job, kept);
+      shm_job_set_n_items (keep.job, 1);
+      shm_job_set_range_func (keep.job, range_ask_for_cursor, keep.job, NULL);
+      test_run_job (keep.job);
+      g_assert_cmpint (
+          g_variant_get_boolean (g_ptr_array_index (shm_job_get_results (keep.job), 0)), !=, kept);
+      if (kept == 0)
+        keep_clear (&keep);
+    }
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -1049,6 +1085,7 @@ main (int argc, char *argv[])
   test_add ("/keep/release", test_release);
   test_add ("/keep/progress", test_progress);
   test_add ("/keep/given-up", test_given_up);
+  test_add ("/keep/cursor", test_cursor);
 
   return g_test_run ();
 }

@@ -111,6 +111,18 @@ shm_process_rest (ShmProcess *self, guint64 lowest)
   return TRUE;
 }
 
+/* What was put into the arena may still be in use, and so its places are not used again: at some time they run out. */
+static gboolean
+shm_process_has_places (const ShmBackend *backend)
+{
+  guint rank;
+
+  for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
+    if (shm_load (&backend->control->lines[rank].arena_head) > shm_arena_get_base (1) / 2)
+      return FALSE;
+  return TRUE;
+}
+
 /* Whether its workers are those that this run would have. */
 gboolean
 shm_process_can_resume (ShmBackend *backend, const ShmBackendSetup *setup)
@@ -121,8 +133,9 @@ shm_process_can_resume (ShmBackend *backend, const ShmBackendSetup *setup)
   /* What start () has set, and what may differ. */
   wanted.with_rings = wanted.with_wakeups = TRUE;
   wanted.n_items = backend->setup.settings.n_items;
-  return self->owner == getpid () && setup->pool == backend->setup.pool &&
-         setup->work == backend->setup.work && setup->arena == backend->setup.arena &&
+  return self->owner == getpid () && shm_process_has_places (backend) &&
+         setup->pool == backend->setup.pool && setup->work == backend->setup.work &&
+         setup->arena == backend->setup.arena &&
          setup->settings.n_items <= SHM_CONTROL_MAX_ITEMS - backend->control->limit &&
          memcmp (&wanted, &backend->setup.settings, sizeof wanted) == 0 &&
          memcmp (&setup->limits, &backend->setup.limits, sizeof setup->limits) == 0;

@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <sys/wait.h>
 
+#include "shmem-glib/shm-job-private.h"
+
 typedef enum
 {
   FAIL_NOT,
@@ -581,6 +583,49 @@ test_unknown_death (void)
   signal (SIGCHLD, SIG_DFL);
 }
 
+#define LARGE (300 * 1024)
+
+static GVariant *
+map_large (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  g_autofree guint8 *bytes = g_malloc (LARGE);
+
+  memset (bytes, (int) index, LARGE);
+  return g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, bytes, LARGE, 1);
+}
+
+/* After some TiB the place of one rank for large results ends where that of the next one begins. */
+static void
+test_arena_used_up (void)
+{
+  g_auto (Keep) keep;
+  guint round, i;
+
+  keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+  shm_job_set_map_func (keep.job, map_large, &keep, NULL);
+  shm_job_set_n_items (keep.job, 40);
+  for (round = 0; round < 4; round++)
+    {
+      test_run_job (keep.job);
+      for (i = 0; i < 40; i++)
+        {
+          GVariant *value = g_ptr_array_index (shm_job_get_results (keep.job), i);
+          const guint8 *bytes = g_variant_get_data (value);
+
+          g_assert_cmpuint (g_variant_get_size (value), ==, LARGE);
+          g_assert_cmpuint (bytes[0], ==, i);
+          g_assert_cmpuint (bytes[LARGE - 1], ==, i);
+        }
+      for (i = 0; i < N_WORKERS; i++)
+        {
+          guint64 *head = &keep.job->kept->control->lines[i].arena_head;
+
+          g_assert_cmpuint (*head, <, shm_arena_get_base (1) / 2);
+          *head = shm_arena_get_base (1) - 8192;
+        }
+    }
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -608,6 +653,7 @@ main (int argc, char *argv[])
                  test_caller_killed);
   test_add ("/keep-end/killed-idle", test_killed_idle);
   test_add ("/keep-end/unknown-death", test_unknown_death);
+  test_add ("/keep-end/arena-used-up", test_arena_used_up);
 
   return g_test_run ();
 }

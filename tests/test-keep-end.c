@@ -139,23 +139,8 @@ kill_children (int number)
 static void
 keep_run_by (Keep *keep, guint64 n_items, GPtrArray *children)
 {
-  guint64 i;
-
   check_good_run (keep, n_items);
-  for (i = 0; i < n_items; i++)
-    {
-      g_autofree char *pid = g_strdup_printf ("%d", (int) keep->shared->pids[i]);
-
-      g_assert_true (g_ptr_array_find_with_equal_func (children, pid, g_str_equal, NULL));
-    }
-}
-
-static guint
-count_children (void)
-{
-  g_autoptr (GPtrArray) children = test_list_children ();
-
-  return children->len;
+  keep_assert_done_by (keep, n_items, children);
 }
 
 /* An error ends its run, and the next one is as the first one was. */
@@ -176,7 +161,7 @@ test_abort (gconstpointer backend)
           check_good_run (&keep, 20 + round);
           prepare (&keep, 50, round, FAIL_ERROR);
           keep_run_failing (keep.job, G_IO_ERROR, G_IO_ERROR_NOT_MOUNTED);
-          g_assert_cmpuint (count_children (), ==, 0);
+          g_assert_cmpuint (keep_count_children (), ==, 0);
           g_assert_cmpuint (shm_job_get_failures (keep.job)->len, ==, 1);
           failure = g_ptr_array_index (shm_job_get_failures (keep.job), 0);
           g_assert_cmpuint (shm_failure_get_index (failure), ==, round);
@@ -221,7 +206,7 @@ test_collect (gconstpointer backend)
             g_assert_cmpuint (keep_sum_results (shm_job_get_results (keep.job)), ==,
                               n_items * (n_items + 1) / 2 - (item + 1));
             check_good_run (&keep, 12);
-            g_assert_cmpuint (count_children (), ==, is_process ? N_WORKERS : 0);
+            g_assert_cmpuint (keep_count_children (), ==, is_process ? N_WORKERS : 0);
           }
       }
 }
@@ -251,7 +236,7 @@ test_killed_in_item (void)
           check_good_run (&keep, 20);
           prepare (&keep, 40, item, FAIL_KILL_ONCE);
           test_run_job (keep.job);
-          g_assert_cmpuint (count_children (), ==, N_WORKERS);
+          g_assert_cmpuint (keep_count_children (), ==, N_WORKERS);
           g_assert_cmpuint (shm_job_get_failures (keep.job)->len, ==, 0);
           g_assert_cmpuint (keep_sum_results (shm_job_get_results (keep.job)), ==, 40 * 41 / 2);
         }
@@ -293,7 +278,7 @@ test_stopped (void)
   since = g_get_monotonic_time ();
   shm_job_release_workers (keep.job);
   g_assert_cmpint (g_get_monotonic_time () - since, <, 30 * G_USEC_PER_SEC);
-  g_assert_cmpuint (count_children (), ==, 0);
+  g_assert_cmpuint (keep_count_children (), ==, 0);
   /* In a run they are as others that do not go on. */
   shm_map_reduce_set_item_timeout (keep.pool, 100);
   check_good_run (&keep, 20);
@@ -399,7 +384,7 @@ test_cancelled (gconstpointer backend)
       g_assert_false (shm_job_run (keep.job, keep.cancellable, &error));
       g_assert_error (error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
       g_thread_join (thread);
-      g_assert_cmpuint (count_children (), ==, 0);
+      g_assert_cmpuint (keep_count_children (), ==, 0);
       g_assert_null (shm_job_get_results (keep.job));
       /* Before. */
       shm_job_set_n_items (keep.job, 4);
@@ -435,11 +420,11 @@ test_forked (gconstpointer do_run)
               check_good_run (&keep, 30);
             }
           g_clear_object (&keep.job);
-          _exit (count_children () == 0 ? 0 : 1);
+          _exit (keep_count_children () == 0 ? 0 : 1);
         }
       g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
       g_assert_cmpint (status, ==, 0);
-      g_assert_cmpuint (count_children (), ==, children->len);
+      g_assert_cmpuint (keep_count_children (), ==, children->len);
       keep_run_by (&keep, 25, children);
     }
 }
@@ -480,7 +465,7 @@ test_in_worker (gconstpointer nested)
 
       results = shm_map_reduce_map (pool, 12, NULL, map_drop_job, NULL, &keep, &error);
       g_assert_no_error (error);
-      g_assert_cmpuint (count_children (), ==, children->len);
+      g_assert_cmpuint (keep_count_children (), ==, children->len);
       keep_run_by (&keep, 25, children);
     }
 }
@@ -493,7 +478,7 @@ rest_for_ever (gpointer data)
 
   keep_init_failing (&keep, SHM_BACKEND_TYPE_PROCESS, FALSE);
   check_good_run (&keep, 20);
-  printf ("%u", count_children ());
+  printf ("%u", keep_count_children ());
   fflush (stdout);
   for (;;)
     pause ();

@@ -186,3 +186,48 @@ keep_run_failing (ShmJob *job, GQuark domain, gint code)
   g_assert_error (error, domain, code);
   g_assert_null (shm_job_get_results (job));
 }
+
+static inline guint
+keep_count_children (void)
+{
+  g_autoptr (GPtrArray) children = test_list_children ();
+
+  return children->len;
+}
+
+/* Whether exactly these children are there. */
+static inline gboolean
+keep_are_children (GPtrArray *before)
+{
+  g_autoptr (GPtrArray) now = test_list_children ();
+  guint i;
+
+  for (i = 0; i < now->len; i++)
+    if (!g_ptr_array_find_with_equal_func (before, g_ptr_array_index (now, i), g_str_equal, NULL))
+      return FALSE;
+  return now->len == before->len;
+}
+
+static inline void
+keep_assert_done_by (Keep *keep, guint64 n_items, GPtrArray *children)
+{
+  guint64 i;
+
+  for (i = 0; i < n_items; i++)
+    {
+      g_autofree char *pid = g_strdup_printf ("%d", (int) keep->shared->pids[i]);
+
+      g_assert_true (g_ptr_array_find_with_equal_func (children, pid, g_str_equal, NULL));
+    }
+}
+
+static inline GVariant *
+keep_make_bytes (gsize n, guint8 seed)
+{
+  g_autofree guint8 *bytes = g_malloc (n + 1);
+  gsize i;
+
+  for (i = 0; i < n; i++)
+    bytes[i] = (guint8) (seed + i % 251);
+  return g_variant_new_fixed_array (G_VARIANT_TYPE_BYTE, bytes, n, 1);
+}

@@ -185,6 +185,17 @@ shm_process_await_end (const ShmSlot *slot, gint64 until)
   return FALSE;
 }
 
+/* In a copy of the caller the children are no children, and what number a descriptor has is not known any more: its end
+ * will close it. */
+static void
+shm_process_forget (ShmProcess *self)
+{
+  self->fds.lifeline[0] = self->fds.lifeline[1] = -1;
+  self->parent.control->event_fd = -1;
+  self->n_children = 0;
+  shm_process_free (&self->parent);
+}
+
 void
 shm_process_release (ShmBackend *backend)
 {
@@ -192,9 +203,11 @@ shm_process_release (ShmBackend *backend)
   gint64 until = g_get_monotonic_time () + LEAVE_TIME;
   guint rank;
 
-  /* In a copy of the caller nothing of this is its own; its end will clear it away. */
   if (self->owner != getpid ())
-    return;
+    {
+      shm_process_forget (self);
+      return;
+    }
   shm_control_set_limit (backend->control, backend->control->limit, TRUE);
   for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
     {

@@ -16,6 +16,9 @@
 
 #include "shmem-glib/shm-job-private.h"
 
+#define ITEM_TIMEOUT                                                                               \
+  2000 /* ms; much longer than an item needs, and a busy machine under valgrind */
+
 typedef enum
 {
   FAIL_NOT,
@@ -280,7 +283,7 @@ test_stopped (void)
   g_assert_cmpint (g_get_monotonic_time () - since, <, 30 * G_USEC_PER_SEC);
   g_assert_cmpuint (keep_count_children (), ==, 0);
   /* In a run they are as others that do not go on. */
-  shm_map_reduce_set_item_timeout (keep.pool, 100);
+  shm_map_reduce_set_item_timeout (keep.pool, ITEM_TIMEOUT);
   check_good_run (&keep, 20);
   kill_children (SIGSTOP);
   check_good_run (&keep, 20);
@@ -295,8 +298,8 @@ test_timeout (void)
   guint round;
 
   keep_init_failing (&keep, SHM_BACKEND_TYPE_PROCESS, FALSE);
-  shm_map_reduce_set_item_timeout (keep.pool, 300);
-  for (round = 0; round < 3; round++)
+  shm_map_reduce_set_item_timeout (keep.pool, ITEM_TIMEOUT);
+  for (round = 0; round < 2; round++)
     {
       check_good_run (&keep, 20);
       check_good_run (&keep, 10);
@@ -420,6 +423,7 @@ test_forked (gconstpointer do_run)
               check_good_run (&keep, 30);
             }
           g_clear_object (&keep.job);
+          g_clear_pointer (&children, g_ptr_array_unref);
           _exit (keep_count_children () == 0 ? 0 : 1);
         }
       g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);

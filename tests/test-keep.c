@@ -108,7 +108,7 @@ static void
 test_runs (gconstpointer backend)
 {
   static const guint64 n_items[] = { 1, 0, 2, 7, 100, MAX_ITEMS, 0, 0, 3, 500, 1, 40 };
-  guint n_rounds = MAX (2, test_scale (10));
+  guint n_rounds = MAX (2, test_scale (4));
   Work work;
   guint o, i, round;
 
@@ -143,7 +143,7 @@ static void
 test_many_short_runs (void)
 {
   g_auto (Keep) keep;
-  guint n_runs = test_scale (4000);
+  guint n_runs = test_scale (2000);
   guint i;
 
   keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
@@ -481,7 +481,7 @@ static void
 test_counts_of_ranges (void)
 {
   g_auto (Keep) keep;
-  guint n_runs = test_scale (20000);
+  guint n_runs = test_scale (8000);
   guint i;
 
   keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
@@ -521,7 +521,7 @@ static void
 test_output (void)
 {
   g_auto (Keep) keep;
-  guint n_runs = test_scale (10000);
+  guint n_runs = test_scale (5000);
   int saved = dup (STDOUT_FILENO);
   char letters[64];
   gssize n_letters;

@@ -168,10 +168,13 @@ shm_map_reduce_find_worker (ShmMapReduce *self, GError **error)
  * @self: a pool, in whose work function for ranges the calling thread is
  *
  * Gets where to write which item begins, for language bindings to which shm_map_reduce_begin_item() is too slow: an
- * unsigned integer of 64 bits in native byte order, of the index plus 1. It is the same for all ranges of a worker, and
- * for the worker alone to write. Where #ShmMapReduce:item-timeout or #ShmJob:seed are set this is not enough, and
- * shm_map_reduce_begin_item() must be called; so it is in a job that keeps its workers, see #ShmJob:keep-workers, whose
- * items count on inside from run to run.
+ * unsigned integer of 64 bits in native byte order. When the function is called it holds a number that stands for the
+ * first item of its range; each next item is one more. It is the same address for all ranges of a worker, and for
+ * the worker alone to write. Where #ShmMapReduce:item-timeout or #ShmJob:seed are set this is not enough, and
+ * shm_map_reduce_begin_item() must be called.
+ *
+ * In a job that keeps its workers the difference of that number and the index of the first item is another in each run
+ * that has items.
  *
  * Returns: the address
  *
@@ -183,7 +186,6 @@ shm_map_reduce_get_cursor_address (ShmMapReduce *self)
   ShmWorker *worker = shm_worker_find (self);
 
   g_return_val_if_fail (worker != NULL, 0);
-  g_return_val_if_fail (worker->work->base == 0 && !worker->control->header->keep, 0);
 
   return (guint64) (guintptr) &worker->line->begun;
 }

@@ -388,39 +388,48 @@ test_release (void)
   }
 }
 
+/* Fails at the item that the argument says, which only the cursor tells. */
 static GVariant *
-range_ask_for_cursor (
+range_with_cursor (
     ShmMapReduce *pool, guint64 begin, guint64 end, gpointer user_data, GError **error)
 {
-  gboolean kept = shm_job_get_keep_workers (user_data);
-  gboolean there;
+  guint64 *cursor = (gpointer) (guintptr) shm_map_reduce_get_cursor_address (pool);
+  guint64 offset = *cursor - begin;
+  g_autoptr (GVariant) argument = shm_map_reduce_get_argument (pool, error);
+  guint64 i;
 
-  if (kept)
-    g_test_expect_message ("shmem-glib", G_LOG_LEVEL_CRITICAL, "*keep*");
-  there = shm_map_reduce_get_cursor_address (pool) != 0;
-  if (kept)
-    g_test_assert_expected_messages ();
-  return g_variant_new_boolean (there);
+  for (i = begin; i < end; i++)
+    {
+      *cursor = i + offset;
+      if (i == g_variant_get_uint64 (argument))
+        {
+          g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_BUSY, "here");
+          return NULL;
+        }
+    }
+  return NULL;
 }
 
-/* Items count on inside, so what a language binding would write there would be of another run. */
+/* Items count on inside; the cursor of language bindings goes along. */
 static void
 test_cursor (void)
 {
   g_auto (Keep) keep;
-  guint kept;
+  guint64 k;
 
-  for (kept = 0; kept < 2; kept++)
+  keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
+  shm_map_reduce_set_failure_policy (keep.pool, SHM_FAILURE_POLICY_COLLECT);
+  shm_job_set_range_func (keep.job, range_with_cursor, NULL, NULL);
+  for (k = 0; k < 20; k++)
     {
-      keep_init (&keep, SHM_BACKEND_TYPE_PROCESS);
-      shm_job_set_keep_workers (keep.job, kept);
-      shm_job_set_n_items (keep.job, 1);
-      shm_job_set_range_func (keep.job, range_ask_for_cursor, keep.job, NULL);
+      GPtrArray *failures;
+
+      shm_job_set_n_items (keep.job, 10 + 5 * k);
+      shm_job_set_argument (keep.job, g_variant_new_uint64 (3 + 2 * k));
       test_run_job (keep.job);
-      g_assert_cmpint (
-          g_variant_get_boolean (g_ptr_array_index (shm_job_get_results (keep.job), 0)), !=, kept);
-      if (kept == 0)
-        keep_clear (&keep);
+      failures = shm_job_get_failures (keep.job);
+      g_assert_cmpuint (failures->len, ==, 1);
+      g_assert_cmpuint (shm_failure_get_index (g_ptr_array_index (failures, 0)), ==, 3 + 2 * k);
     }
 }
 

@@ -189,6 +189,7 @@ void
 shm_control_begin_run (ShmControl *self, guint64 n_items)
 {
   self->first = self->limit;
+  shm_store (&self->header->ordered_used, 0);
   __atomic_store_n (&self->header->first, self->first, __ATOMIC_SEQ_CST);
   shm_control_set_limit (self, self->first + n_items, FALSE);
 }

@@ -396,7 +396,7 @@ shm_job_drop (ShmJob *self)
 
 /**
  * shm_job_run:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @cancellable: (nullable): what may cancel the job
  * @error: return location for an error
  *
@@ -476,7 +476,7 @@ shm_job_start_task (gpointer data)
 
 /**
  * shm_job_run_async:
- * @self: a job that has not been run
+ * @self: a job that has not been run, or keeps its workers and does not run
  * @cancellable: (nullable): what may cancel the job
  * @callback: (scope async) (closure user_data) (nullable): called when the job has ended
  * @user_data: data for @callback

@@ -16,7 +16,7 @@
  * shm_job_set_loop_func(). Each worker may be set up before its first item and torn down after its last one, and may
  * gather something of its own in between: shm_job_set_set_up_func(), shm_job_set_tear_down_func().
  *
- * Then it is run, once, with shm_job_run() or shm_job_run_async(). What becomes of the results is for
+ * Then it is run, with shm_job_run() or shm_job_run_async(): once, or as often as you like if #ShmJob:keep-workers is set. What becomes of the results is for
  * #ShmJob:output to say. While it runs, #ShmJob:n-done, #ShmJob:fraction, #ShmJob:rate and #ShmJob:eta tell how it
  * goes, and notify in its main context, about twenty times a second. After it, there are the
  * results, the failures and the statistics.
@@ -313,7 +313,8 @@ shm_job_class_init (ShmJobClass *klass)
    * threads.
    *
    * Between the runs the workers sleep, and nobody watches them. They leave with the job's last reference, with
-   * shm_job_release_workers(), or with the caller.
+   * shm_job_release_workers(), or with the caller. They hold what they have inherited, such as pipes and sockets of the
+   * application. #ShmMapReduce:worker-cpu-time counts all runs of a worker together.
    *
    * Since: 1.0
    */

@@ -22,6 +22,7 @@ typedef struct
 } ShmArenaPart;
 
 ShmArena *shm_arena_new (guint n_ranks, GError **error);
+ShmArena *shm_arena_attach (int fd);
 ShmArena *shm_arena_ref (ShmArena *arena);
 void shm_arena_unref (ShmArena *arena);
 int shm_arena_get_fd (ShmArena *arena);

@@ -53,7 +53,7 @@ typedef struct
   guint64 offset;
 } ShmArenaPiece;
 
-/* For workers of so many ranks. */
+/* For workers of so many ranks; 0: for such that put things into new pages only. */
 ShmArena *
 shm_arena_new (guint n_ranks, GError **error)
 {
@@ -63,11 +63,22 @@ shm_arena_new (guint n_ranks, GError **error)
   self->pid = getpid ();
   if (shm_fork_open_memfd (&self->fd, error))
     {
-      self->recycler = shm_recycler_new (n_ranks);
+      self->recycler = n_ranks > 0 ? shm_recycler_new (n_ranks) : NULL;
       return self;
     }
   g_free (self);
   return NULL;
+}
+
+/* For a worker that is a program of its own, to which the descriptor came. */
+ShmArena *
+shm_arena_attach (int fd)
+{
+  ShmArena *self = g_new0 (ShmArena, 1);
+
+  g_atomic_ref_count_init (&self->ref_count);
+  self->fd = fd;
+  return self;
 }
 
 ShmArena *

@@ -393,6 +393,7 @@ shm_process_start (const ShmBackendSetup *setup, GError **error)
   backend->setup.settings.with_rings = TRUE;
   backend->setup.settings.with_wakeups = TRUE;
   self->owner = getpid ();
+  backend->setup.settings.with_fd = setup->work->program != NULL;
   self->fds.lifeline[0] = self->fds.lifeline[1] = -1;
   self->slots = g_new0 (ShmSlot, setup->settings.n_workers);
   for (rank = 0; rank < setup->settings.n_workers; rank++)
@@ -405,6 +406,7 @@ shm_process_start (const ShmBackendSetup *setup, GError **error)
     }
   self->fds.event_fd = backend->control->event_fd;
   self->fds.arena_fd = shm_arena_get_fd (setup->arena);
+  self->fds.control_fd = backend->control->map_fd;
   shm_thread_limit_prepare ();
   self->source = shm_process_new_source (self);
   shm_process_fill (self);

@@ -179,6 +179,7 @@ typedef struct
   gsize map_size;
   guint n_workers;
   int event_fd;
+  int map_fd;    /* of the mapping, where strangers attach to it, else -1 */
   guint64 first; /* the caller's own copies: what is shared may get damaged */
   guint64 limit;
   gboolean closed;
@@ -203,9 +204,12 @@ typedef struct
   guint n_taken;         /* workers, times those of the jobs around this one */
   gboolean with_rings;   /* results travel through shared memory */
   gboolean with_wakeups; /* the workers do not run in the caller's own thread */
+  gboolean with_fd;      /* processes that were not forked for it attach to the mapping */
 } ShmControlSettings;
 
 ShmControl *shm_control_new (const ShmControlSettings *settings, GError **error);
+ShmControl *
+shm_control_attach (int map_fd, int event_fd, guint n_workers, gsize feed_size, GError **error);
 void shm_control_free (ShmControl *control);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (ShmControl, shm_control_free)
 

@@ -2,7 +2,8 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* The control block of one job: an anonymous shared mapping, made by the caller before it forks.
+/* The control block of one job: a shared mapping, made by the caller before it forks; anonymous, or
+ * of a file in memory where the workers are other programs, which map it anew.
  *
  *     header | lines, one a worker | confirmed claims | orphaned ranges | slots of fed items |
  *     rings, one a worker
@@ -22,6 +23,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "shm-cpu.h"
@@ -33,10 +35,68 @@
 
 #define SPIN 400
 
+/* Where in the mapping its parts begin, in bytes. */
+typedef struct
+{
+  gsize lines;
+  gsize confirmed;
+  gsize orphans;
+  gsize feed;
+  gsize rings;
+  gsize ring_size;
+  gsize end;
+} ShmControlLayout;
+
 static gsize
 shm_control_align (gsize size)
 {
   return (size + 4095) & ~(gsize) 4095;
+}
+
+static void
+shm_control_lay_out (ShmControlLayout *layout, gsize n, gsize feed_size, gboolean with_rings)
+{
+  layout->lines = shm_control_align (sizeof (ShmControlHeader));
+  layout->confirmed = layout->lines + shm_control_align (n * sizeof (ShmLine));
+  layout->orphans = layout->confirmed + shm_control_align (n * n * sizeof (guint64));
+  layout->feed = layout->orphans + shm_control_align (SHM_CONTROL_ORPHANS * sizeof (ShmOrphan));
+  layout->rings = layout->feed + shm_control_align (feed_size * sizeof (ShmFeedSlot));
+  layout->ring_size = with_rings ? SHM_RING_SIZE : 0;
+  layout->end = layout->rings + n * layout->ring_size;
+}
+
+static void
+shm_control_set_base (ShmControl *self, guint8 *base, const ShmControlLayout *layout)
+{
+  self->map_size = layout->end;
+  self->ring_size = layout->ring_size;
+  self->header = (ShmControlHeader *) (gpointer) base;
+  self->lines = (ShmLine *) (gpointer) (base + layout->lines);
+  self->confirmed = (guint64 *) (gpointer) (base + layout->confirmed);
+  self->orphans = (ShmOrphan *) (gpointer) (base + layout->orphans);
+  self->feed = (ShmFeedSlot *) (gpointer) (base + layout->feed);
+  self->rings = base + layout->rings;
+}
+
+/* A file in memory of this size. */
+static gboolean
+shm_control_open_fd (int *fd, gsize size, GError **error)
+{
+  struct rlimit limit;
+  int saved_errno;
+
+  if (!shm_fork_open_memfd (fd, error))
+    return FALSE;
+  /* Beyond that limit it would be a signal. */
+  errno = EFBIG;
+  if ((getrlimit (RLIMIT_FSIZE, &limit) != 0 || size <= limit.rlim_cur) &&
+      ftruncate (*fd, (off_t) size) == 0)
+    return TRUE;
+  saved_errno = errno;
+  shm_fork_close_fd (fd);
+  g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY, _ ("No shared memory for the workers: %s"),
+               g_strerror (saved_errno));
+  return FALSE;
 }
 
 ShmControl *
@@ -44,44 +104,40 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
 {
   g_autofree ShmControl *self = g_new0 (ShmControl, 1);
   gsize n = settings->n_workers;
-  gsize lines_at = shm_control_align (sizeof (ShmControlHeader));
-  gsize confirmed_at = lines_at + shm_control_align (n * sizeof (ShmLine));
-  gsize orphans_at = confirmed_at + shm_control_align (n * n * sizeof (guint64));
-  gsize feed_at = orphans_at + shm_control_align (SHM_CONTROL_ORPHANS * sizeof (ShmOrphan));
-  gsize rings_at = feed_at + shm_control_align (settings->feed_size * sizeof (ShmFeedSlot));
+  ShmControlLayout layout;
   guint8 *base;
   int fd = -1;
 
   g_assert (n >= 1 && n <= SHM_CONTROL_MAX_WORKERS);
   g_assert (settings->n_items <= SHM_CONTROL_MAX_ITEMS);
 
-  self->ring_size = settings->with_rings ? SHM_RING_SIZE : 0;
-  self->map_size = rings_at + n * self->ring_size;
-
-  if (settings->with_wakeups && !shm_fork_open_eventfd (&fd, error))
+  shm_control_lay_out (&layout, n, settings->feed_size, settings->with_rings);
+  self->map_fd = -1;
+  if (settings->with_fd && !shm_control_open_fd (&self->map_fd, layout.end, error))
     return NULL;
+  if (settings->with_wakeups && !shm_fork_open_eventfd (&fd, error))
+    {
+      shm_fork_close_fd (&self->map_fd);
+      return NULL;
+    }
 
-  base = mmap (NULL, self->map_size, PROT_READ | PROT_WRITE,
-               MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  base =
+      mmap (NULL, layout.end, PROT_READ | PROT_WRITE,
+            MAP_SHARED | MAP_NORESERVE | (self->map_fd < 0 ? MAP_ANONYMOUS : 0), self->map_fd, 0);
   if (base == MAP_FAILED)
     {
       int saved_errno = errno;
 
       shm_fork_close_fd (&fd);
+      shm_fork_close_fd (&self->map_fd);
       g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,
                    _ ("No shared memory for the control of %u workers: %s"), settings->n_workers,
                    g_strerror (saved_errno));
       return NULL;
     }
 
-  self->header = (ShmControlHeader *) (gpointer) base;
-  self->lines = (ShmLine *) (gpointer) (base + lines_at);
-  self->confirmed = (guint64 *) (gpointer) (base + confirmed_at);
-  self->orphans = (ShmOrphan *) (gpointer) (base + orphans_at);
-  self->feed = (ShmFeedSlot *) (gpointer) (base + feed_at);
+  shm_control_set_base (self, base, &layout);
   self->feed_size = settings->feed_size;
-  self->rings = base + rings_at;
-
   self->header->n_items = settings->n_items;
   /* Larger ones mean the same, and would overflow. Another run may have more items. */
   self->header->chunk_size = MIN (
@@ -108,10 +164,36 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   return g_steal_pointer (&self);
 }
 
+/* For a worker that is a program of its own, to which the descriptors came. */
+ShmControl *
+shm_control_attach (int map_fd, int event_fd, guint n_workers, gsize feed_size, GError **error)
+{
+  ShmControl *self = g_new0 (ShmControl, 1);
+  ShmControlLayout layout;
+  guint8 *base;
+
+  shm_control_lay_out (&layout, n_workers, feed_size, TRUE);
+  base = mmap (NULL, layout.end, PROT_READ | PROT_WRITE, MAP_SHARED, map_fd, 0);
+  if (base == MAP_FAILED)
+    {
+      g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,
+                   _ ("The shared memory of the job cannot be mapped: %s"), g_strerror (errno));
+      g_free (self);
+      return NULL;
+    }
+  shm_control_set_base (self, base, &layout);
+  self->feed_size = feed_size;
+  self->n_workers = n_workers;
+  self->event_fd = event_fd;
+  self->map_fd = map_fd;
+  return self;
+}
+
 void
 shm_control_free (ShmControl *self)
 {
   shm_fork_close_fd (&self->event_fd);
+  shm_fork_close_fd (&self->map_fd);
   munmap (self->header, self->map_size);
   g_free (self);
 }

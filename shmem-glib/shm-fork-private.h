@@ -31,6 +31,7 @@ typedef struct
 {
   int event_fd;
   int arena_fd;
+  int control_fd;
   int lifeline[2];
 } ShmForkFds;
 
@@ -52,6 +53,8 @@ void shm_fork_prove (void);
 void shm_fork_flush (void);
 void shm_fork_append_number (char *end, guint number);
 void shm_fork_leave (int status) G_GNUC_NORETURN;
+void shm_fork_leave_for_program (void);
+void shm_fork_enter_program (void);
 gboolean shm_fork_reap (ShmChild *child, gboolean block, ShmDeath *death);
 
 G_END_DECLS

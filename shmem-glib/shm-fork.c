@@ -57,6 +57,7 @@
 static pthread_mutex_t fds_mutex = PTHREAD_MUTEX_INITIALIZER;
 static GArray *fds; /* of int; guarded by fds_mutex */
 static pid_t child_pid;
+static int own_lifeline = -1; /* the child's own reading end */
 static ShmForkHook fork_hook; /* guarded by fds_mutex */
 
 static void
@@ -309,6 +310,32 @@ shm_fork_must_hear (int number)
   return number == SIGTERM || number == SIGCHLD || number == SIGXCPU;
 }
 
+/* In a child that is about to execute a program, which shall die with the caller as well, and not of
+ * Ctrl-C before it can say what becomes of that. */
+void
+shm_fork_leave_for_program (void)
+{
+  if (own_lifeline >= 0)
+    fcntl (own_lifeline, F_SETFD, 0);
+  signal (SIGINT, SIG_IGN);
+}
+
+/* In the program. */
+void
+shm_fork_enter_program (void)
+{
+  struct sigaction action;
+
+  child_pid = getpid ();
+  if (sigaction (SIGINT, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+    {
+      memset (&action, 0, sizeof action);
+      action.sa_handler = shm_fork_on_interrupt;
+      action.sa_flags = SA_RESTART;
+      sigaction (SIGINT, &action, NULL);
+    }
+}
+
 static void
 shm_fork_reset_signals (void)
 {
@@ -347,14 +374,16 @@ shm_fork_close_fds (const ShmForkFds *keep, int child_end)
     {
       int fd = g_array_index (fds, int, i);
 
-      if (fd != keep->event_fd && fd != keep->arena_fd && fd != keep->lifeline[0] &&
-          fd != child_end)
+      if (fd != keep->event_fd && fd != keep->arena_fd && fd != keep->control_fd &&
+          fd != keep->lifeline[0] && fd != child_end)
         close (fd);
     }
   g_array_set_size (fds, 0);
   shm_fork_add_fd (keep->event_fd);
   if (keep->arena_fd >= 0)
     shm_fork_add_fd (keep->arena_fd);
+  if (keep->control_fd >= 0)
+    shm_fork_add_fd (keep->control_fd);
 }
 
 /* Writes a number to the end of a text. In a new child each page that printf () and malloc () touch would first have to be
@@ -390,6 +419,7 @@ shm_fork_die_with_caller (int lifeline, pid_t caller, gboolean main_thread)
       fcntl (own, F_SETSIG, SIGKILL);
       fcntl (own, F_SETFL, O_NONBLOCK | O_ASYNC);
     }
+  own_lifeline = own;
   /* It may have died before we were ready for it. */
   if (poll (&poll_fd, 1, 0) > 0 || getppid () != caller)
     _exit (EXIT_FAILURE);

@@ -40,10 +40,10 @@ shm_job_drop_kept (ShmJob *self)
 gboolean
 shm_job_can_keep (ShmJob *self, const ShmBackendClass *klass)
 {
-  return self->keep_workers && klass->resume != NULL && self->input.kind == SHM_INPUT_COUNT &&
-         self->work.kind != SHM_WORK_REGION && self->work.tear_down.func == NULL &&
-         !self->work.trace && self->window_used == 0 && !self->in_order &&
-         self->pool->schedule != SHM_SCHEDULE_STATIC && !shm_fork_is_child ();
+  return self->keep_workers && klass->resume != NULL && self->work.program == NULL &&
+         self->input.kind == SHM_INPUT_COUNT && self->work.kind != SHM_WORK_REGION &&
+         self->work.tear_down.func == NULL && !self->work.trace && self->window_used == 0 &&
+         !self->in_order && self->pool->schedule != SHM_SCHEDULE_STATIC && !shm_fork_is_child ();
 }
 
 /* Of the run before. */

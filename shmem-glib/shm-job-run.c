@@ -147,7 +147,7 @@ shm_job_get_obstacle (ShmJob *self)
 {
   if (!shm_job_may_run (self))
     return _ ("A job can be run only once");
-  if (self->work.call.func == NULL)
+  if (self->work.call.func == NULL && self->work.program == NULL)
     return _ ("The job has no work function");
   if (self->input.kind == SHM_INPUT_FEED ? self->feed.func == NULL
                                          : shm_input_is_gone (&self->input))
@@ -181,16 +181,25 @@ shm_job_check (ShmJob *self, GCancellable *cancellable, GError **error)
   return shm_job_check_into (self, error);
 }
 
-static const ShmBackendClass *
-shm_job_choose_backend (ShmJob *self)
+/* Whether one worker is to do it all; that is the caller, if it can be. */
+static gboolean
+shm_job_wants_one_worker (ShmJob *self)
 {
   gboolean is_inner = shm_fork_is_child () || shm_worker_get_current () != NULL;
 
   /* Where a work function starts a job the cores are taken already. */
-  if (shm_get_debug () || (is_inner && !self->pool->nested) ||
-      (self->input.kind != SHM_INPUT_FEED && self->work.kind != SHM_WORK_REGION &&
-       self->n_items < self->pool->min_length) ||
-      (self->with_caller && shm_map_reduce_count_workers (self->pool) == 1))
+  return shm_get_debug () || (is_inner && !self->pool->nested) ||
+         (self->input.kind != SHM_INPUT_FEED && self->work.kind != SHM_WORK_REGION &&
+          self->n_items < self->pool->min_length) ||
+         (self->with_caller && shm_map_reduce_count_workers (self->pool) == 1);
+}
+
+static const ShmBackendClass *
+shm_job_choose_backend (ShmJob *self)
+{
+  if (self->work.program != NULL)
+    return &shm_backend_process_class;
+  if (shm_job_wants_one_worker (self))
     return &shm_backend_serial_class;
 
   switch (self->pool->backend)
@@ -217,7 +226,8 @@ shm_job_count_workers (ShmJob *self, const ShmBackendClass *klass)
 {
   guint n_workers = shm_map_reduce_count_workers (self->pool);
 
-  if (klass == &shm_backend_serial_class)
+  if (klass == &shm_backend_serial_class ||
+      (self->work.program != NULL && shm_job_wants_one_worker (self)))
     return 1;
   if (self->input.kind == SHM_INPUT_FEED || self->work.kind == SHM_WORK_REGION ||
       shm_job_can_keep (self, klass))

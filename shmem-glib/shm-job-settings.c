@@ -9,6 +9,7 @@
 #include "shm-error.h"
 #include "shm-i18n-private.h"
 #include "shm-job-private.h"
+#include "shm-program-private.h"
 
 void
 shm_job_set_work (
@@ -20,6 +21,7 @@ shm_job_set_work (
 
   shm_job_drop_kept (self);
   self->work.kind = kind;
+  g_clear_pointer (&self->work.program, shm_program_free);
   shm_job_set_call (&self->work.call, func, user_data, destroy);
 }
 
@@ -87,6 +89,43 @@ void
 shm_job_set_loop_func (ShmJob *self, ShmLoopFunc func, gpointer user_data, GDestroyNotify destroy)
 {
   shm_job_set_work (self, SHM_WORK_LOOP, G_CALLBACK (func), user_data, destroy);
+}
+
+/**
+ * shm_job_set_program:
+ * @self: a job that has not been run, or keeps its workers and does not run
+ * @argv: (array zero-terminated=1) (element-type filename): the program, searched for in the path, and its arguments
+ * @fds: (array length=n_fds) (nullable): descriptors that the program inherits, under the same numbers
+ * @n_fds: how many they are
+ *
+ * Gives the job workers that are started afresh: each is a process that executes a program, which has to call
+ * shm_serve_ranges() and works on the job's items there. It takes the place of any work function. For callers that
+ * do not survive a fork, and for work that must not inherit what the caller has. A worker takes as long to start as
+ * the program does.
+ *
+ * All else is as with forked workers, and #ShmJob the same; a range has one result. But the program has no closures and no
+ * arrays of the caller's: items come to it by shm_job_set_feed_func(), if their indices are not enough; arrays that were made
+ * with %SHM_ARRAY_FLAGS_SHAREABLE by their descriptors, in @fds, which stay yours, and have to stay open
+ * until the job has ended. There is no set-up and no tear-down. #ShmMapReduce:backend has no effect. Where the job
+ * would be serial otherwise, it has one worker.
+ *
+ * A program that cannot be executed, or that ends before it calls shm_serve_ranges(), ends the job.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_program (ShmJob *self, const char *const *argv, const gint *fds, gsize n_fds)
+{
+  g_return_if_fail (SHM_IS_JOB (self));
+  g_return_if_fail (shm_job_may_run (self));
+  g_return_if_fail (argv != NULL && argv[0] != NULL);
+  g_return_if_fail (fds != NULL || n_fds == 0);
+
+  shm_job_drop_kept (self);
+  shm_job_set_call (&self->work.call, NULL, NULL, NULL);
+  g_clear_pointer (&self->work.program, shm_program_free);
+  self->work.kind = SHM_WORK_RANGE;
+  self->work.program = shm_program_new (argv, fds, n_fds);
 }
 
 /**

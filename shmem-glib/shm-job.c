@@ -13,7 +13,7 @@
  * shm_job_set_items(), shm_job_set_model(), shm_job_set_feed_func().
  *
  * It is given one work function, with shm_job_set_map_func(), shm_job_set_range_func() or
- * shm_job_set_loop_func(). Each worker may be set up before its first item and torn down after its last one, and may
+ * shm_job_set_loop_func(); or the workers are programs, shm_job_set_program(). Each worker may be set up before its first item and torn down after its last one, and may
  * gather something of its own in between: shm_job_set_set_up_func(), shm_job_set_tear_down_func().
  *
  * Then it is run, with shm_job_run() or shm_job_run_async(): once, or as often as you like if #ShmJob:keep-workers is set. What becomes of the results is for
@@ -46,6 +46,7 @@
 #include "shm-enum-types.h"
 #include "shm-error.h"
 #include "shm-i18n-private.h"
+#include "shm-program-private.h"
 
 enum
 {
@@ -89,6 +90,7 @@ shm_job_clear_calls (ShmJob *self)
 
   for (i = 0; i < G_N_ELEMENTS (calls); i++)
     shm_job_set_call (calls[i], NULL, NULL, NULL);
+  g_clear_pointer (&self->work.program, shm_program_free);
 }
 
 static void
@@ -262,7 +264,7 @@ shm_job_class_init (ShmJobClass *klass)
    * ShmJob:window:
    *
    * How many items may be on their way together, where items are fed and where results are
-   * streamed in the order of the items: no item is begun, nor asked of a feed function, before all but so many of those
+   * streamed in the order of the items, or in any order if a window is set: no item is begun, nor asked of a feed function, before all but so many of those
    * before it are done. So memory stays bounded, however long the job. 0 is automatic: 64 for each worker.
    *
    * Such jobs hand out their items as with %SHM_SCHEDULE_DYNAMIC, in ranges of at most a quarter of

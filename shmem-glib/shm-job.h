@@ -90,6 +90,8 @@ SHM_AVAILABLE_IN_1_0
 void
 shm_job_set_loop_func (ShmJob *self, ShmLoopFunc func, gpointer user_data, GDestroyNotify destroy);
 SHM_AVAILABLE_IN_1_0
+void shm_job_set_program (ShmJob *self, const char *const *argv, const gint *fds, gsize n_fds);
+SHM_AVAILABLE_IN_1_0
 void shm_job_set_set_up_func (ShmJob *self,
                               ShmSetUpFunc func,
                               gpointer user_data,

@@ -8,6 +8,10 @@
 
 G_BEGIN_DECLS
 
+/* the rest of the life of a worker whose `control`, `rank`, `pool` and `work` are set */
+void shm_process_child_work (ShmWorker *worker, ShmArena *arena) G_GNUC_NORETURN;
+
+void shm_process_child_limit (const ShmWorkerLimits *limits);
 void shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove) G_GNUC_NORETURN;
 
 G_END_DECLS

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "shm-fork-private.h"
+#include "shm-program-private.h"
 #include "shm-thread-limit-private.h"
 #include "shm-wire-private.h"
 
@@ -46,7 +47,7 @@ shm_process_child_get_address_space (void)
 }
 
 /* None of this can fail but where the process may have even less already. */
-static void
+void
 shm_process_child_limit (const ShmWorkerLimits *limits)
 {
   struct rlimit limit;
@@ -67,19 +68,54 @@ shm_process_child_limit (const ShmWorkerLimits *limits)
     setpriority (PRIO_PROCESS, 0, getpriority (PRIO_PROCESS, 0) + limits->niceness);
 }
 
+static void
+shm_process_child_open_outlet (ShmWorker *worker, ShmRingWriter *writer, ShmArena *arena)
+{
+  shm_ring_writer_init (writer, worker->control, worker->rank);
+  writer->arena = worker->arena = arena;
+  worker->outlet = shm_process_child_send;
+  worker->outlet_data = writer;
+  shm_worker_init (worker);
+}
+
+void
+shm_process_child_work (ShmWorker *worker, ShmArena *arena)
+{
+  ShmRingWriter writer;
+
+  shm_process_child_open_outlet (worker, &writer, arena);
+  shm_worker_run (worker);
+  if (worker->line->state != SHM_LINE_RECYCLED)
+    shm_store (&worker->line->state, SHM_LINE_FINISHED);
+  shm_fork_leave (EXIT_SUCCESS);
+}
+
+/* What is left of the worker where it cannot become a program: the reason, which ends the job. */
+static void
+shm_process_child_become_program (ShmBackend *backend, ShmWorker *worker)
+{
+  g_autoptr (GError) error = NULL;
+  ShmRingWriter writer;
+  ShmFrame frame = { .kind = SHM_FRAME_BROKEN };
+
+  shm_program_execute (backend, worker->rank, &error);
+  shm_process_child_open_outlet (worker, &writer, backend->setup.arena);
+  frame.failure = shm_failure_new (SHM_NO_ITEM, worker->rank, error);
+  shm_process_child_send (worker, &frame);
+  shm_fork_leave (EXIT_FAILURE);
+}
+
 void
 shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
 {
   ShmLine *line = &backend->control->lines[rank];
   guint32 expected = SHM_LINE_STARTING;
-  ShmRingWriter writer;
+  ShmWorkerLimits limits = backend->setup.limits;
   ShmWorker worker = {
     .control = backend->control,
     .rank = rank,
     .pool = backend->setup.pool,
     .work = backend->setup.work,
-    .outlet = shm_process_child_send,
-    .outlet_data = &writer,
     .can_be_killed = TRUE,
   };
 
@@ -92,7 +128,10 @@ shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
     shm_fork_prove ();
   /* All children have inherited the same state. */
   g_random_set_seed ((guint32) g_get_monotonic_time () ^ (guint32) getpid () * 2654435761u);
-  shm_process_child_limit (&backend->setup.limits);
+  /* It counts from what the worker has when it begins. */
+  if (worker.work->program != NULL)
+    limits.memory = 0;
+  shm_process_child_limit (&limits);
   shm_thread_limit_apply (backend->setup.limits.n_threads,
                           backend->setup.limits.threads_are_automatic);
   while (shm_load (&line->state) == SHM_LINE_FORKED)
@@ -101,11 +140,7 @@ shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
                                     __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
     shm_fork_leave (EXIT_FAILURE);
 
-  shm_ring_writer_init (&writer, backend->control, rank);
-  writer.arena = worker.arena = backend->setup.arena;
-  shm_worker_init (&worker);
-  shm_worker_run (&worker);
-  if (line->state != SHM_LINE_RECYCLED)
-    shm_store (&line->state, SHM_LINE_FINISHED);
-  shm_fork_leave (EXIT_SUCCESS);
+  if (worker.work->program != NULL)
+    shm_process_child_become_program (backend, &worker);
+  shm_process_child_work (&worker, backend->setup.arena);
 }

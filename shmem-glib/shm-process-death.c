@@ -67,6 +67,9 @@ shm_process_get_loss (ShmProcess *self, guint rank)
   const ShmLine *line = &self->parent.control->lines[rank];
   const ShmWork *work = self->parent.setup.work;
 
+  /* Another one would fare no better. */
+  if (work->program != NULL && line->life == SHM_LIFE_NONE)
+    return _ ("before the program had begun to work");
   if (line->life == SHM_LIFE_SET_UP)
     return _ ("while it was set up");
   if (work->tear_down.func == NULL || self->slots[rank].summed_up || line->life == SHM_LIFE_OVER)

@@ -29,13 +29,16 @@ typedef struct
   GDestroyNotify destroy;
 } ShmCall;
 
+typedef struct _ShmProgram ShmProgram;
+
 typedef struct
 {
   ShmWorkKind kind;
   ShmCall call;
   ShmCall set_up;
   ShmCall tear_down;
-  ShmJob *job; /* borrowed */
+  ShmProgram *program; /* what a worker executes; NULL: it is forked, and has the closures */
+  ShmJob *job;         /* borrowed */
   ShmInput *input;
   ShmArray *into; /* owned by the job */
   guint64 base;   /* the first item, as the user counts; inside, items count from 0 */

@@ -22,5 +22,6 @@
 #include <shmem-glib/shm-job.h>
 #include <shmem-glib/shm-locker.h>
 #include <shmem-glib/shm-map-reduce.h>
+#include <shmem-glib/shm-program.h>
 #include <shmem-glib/shm-statistics.h>
 #undef SHM_INSIDE

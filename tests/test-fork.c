@@ -29,6 +29,7 @@ family_fork (Family *family)
   g_autoptr (GError) error = NULL;
 
   family->fds.arena_fd = -1;
+  family->fds.control_fd = -1;
   g_assert_true (shm_fork_open_eventfd (&family->fds.event_fd, &error));
   g_assert_no_error (error);
   g_assert_true (shm_fork_open_pipe (family->fds.lifeline, &error));

@@ -20,7 +20,7 @@ typedef struct
   ShmBackend parent;
   GSource *source;
   ShmWorker worker;
-  gint64 paused; /* when the last slice ended, monotonic ns */
+  gint64 interrupted; /* when the last slice ended, monotonic ns */
 } ShmSerial;
 
 static gboolean
@@ -44,6 +44,14 @@ shm_serial_send (ShmWorker *worker, const ShmFrame *sent)
     setup->client->frame (setup->job, worker->rank, &frame);
   shm_worker_swap_current (current);
   return go_on;
+}
+
+static gboolean
+shm_serial_is_paused (ShmSerial *self)
+{
+  const ShmControlHeader *header = self->parent.control->header;
+
+  return shm_load (&header->paused) && !shm_load (&header->stop);
 }
 
 /* Whether there is more to do. */
@@ -72,10 +80,29 @@ shm_serial_finish (ShmSerial *self)
   setup->client->finished (setup->job);
 }
 
-static gboolean
-shm_serial_dispatch (gpointer data)
+typedef struct
 {
-  ShmSerial *self = data;
+  GSource source;
+  ShmSerial *serial;
+} ShmSerialSource;
+
+static gboolean
+shm_serial_check (GSource *source)
+{
+  return !shm_serial_is_paused (((ShmSerialSource *) source)->serial);
+}
+
+static gboolean
+shm_serial_prepare (GSource *source, gint *timeout)
+{
+  *timeout = -1;
+  return shm_serial_check (source);
+}
+
+static gboolean
+shm_serial_dispatch (GSource *source, GSourceFunc callback, gpointer data)
+{
+  ShmSerial *self = ((ShmSerialSource *) source)->serial;
   gint64 until = g_get_monotonic_time () + SLICE;
   ShmLine *line = self->worker.line;
   gboolean ready = TRUE;
@@ -86,19 +113,25 @@ shm_serial_dispatch (gpointer data)
   else if (line->life == SHM_LIFE_NONE)
     ready = shm_worker_set_up (&self->worker);
   else
-    line->started += shm_now_ns () - self->paused;
+    line->started += shm_now_ns () - self->interrupted;
   /* A step that cannot be made may only have come to the end of the window. */
   while (ready && shm_serial_look (self))
-    while (shm_worker_step (&self->worker))
-      if (g_get_monotonic_time () >= until)
+    while (shm_worker_step (&self->worker) || shm_serial_is_paused (self))
+      if (g_get_monotonic_time () >= until || shm_serial_is_paused (self))
         {
           shm_serial_look (self);
-          self->paused = shm_now_ns ();
+          self->interrupted = shm_now_ns ();
           return G_SOURCE_CONTINUE;
         }
   shm_serial_finish (self);
   return G_SOURCE_REMOVE;
 }
+
+static GSourceFuncs source_funcs = {
+  .prepare = shm_serial_prepare,
+  .check = shm_serial_check,
+  .dispatch = shm_serial_dispatch,
+};
 
 static void
 shm_serial_stop (ShmBackend *backend)
@@ -148,9 +181,9 @@ shm_serial_start (const ShmBackendSetup *setup, GError **error)
     .outlet_data = self,
   };
   shm_worker_init (&self->worker);
-  self->source = g_idle_source_new ();
-  g_source_set_priority (self->source, G_PRIORITY_DEFAULT);
-  g_source_set_callback (self->source, shm_serial_dispatch, self, NULL);
+  self->source = g_source_new (&source_funcs, sizeof (ShmSerialSource));
+  ((ShmSerialSource *) self->source)->serial = self;
+  g_source_set_static_name (self->source, "shmem-glib serial job");
   g_source_attach (self->source, setup->context);
   return backend;
 }

@@ -132,6 +132,7 @@ typedef struct
   guint64 limit;           /* items from this one on cannot be claimed yet; only grows */
   guint32 closed;          /* the limit is the last one */
   guint32 limit_wake;      /* who waits for items sleeps on it */
+  guint32 paused;          /* nobody may claim a range */
   guint32 stop;            /* nobody may begin another item; sleepers go home */
   guint32 n_orphans;       /* never too low; a death can leave it too high */
   guint32 orphans_used;    /* slots from this one on have never been used */
@@ -197,6 +198,7 @@ typedef struct
   gint64 item_timeout;          /* µs; 0: none */
   guint64 max_items_per_worker; /* 0: no end */
   guint64 window;               /* 0: all items can be claimed from the beginning */
+  gboolean paused;              /* from the beginning */
   gboolean in_order;            /* the caller wants to hear of each item that is done */
   gsize feed_size;              /* slots for items that are fed to processes */
   gboolean with_caller;         /* rank 0 is the caller's own */
@@ -217,6 +219,7 @@ void shm_control_notify (ShmControl *control, gboolean urgent);
 void shm_control_ask (ShmControl *control, gboolean urgent);
 void shm_control_stop (ShmControl *control);
 void shm_control_wake (guint32 *word);
+void shm_control_set_paused (ShmControl *control, gboolean paused);
 void shm_control_set_limit (ShmControl *control, guint64 limit, gboolean closed);
 void shm_control_begin_run (ShmControl *control, guint64 n_items);
 guint64 shm_control_count_done (ShmControl *control);

@@ -155,6 +155,7 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   self->header->closed = self->closed;
   self->header->max_chunk = settings->window ? MAX (1, settings->window / (4 * n)) : 0;
   self->header->in_order = settings->in_order;
+  self->header->paused = settings->paused;
   self->header->can_sleep = settings->with_wakeups;
   self->header->with_caller = settings->with_caller;
   self->header->keep = settings->keep;
@@ -274,6 +275,17 @@ shm_control_begin_run (ShmControl *self, guint64 n_items)
   shm_store (&self->header->ordered_used, 0);
   __atomic_store_n (&self->header->first, self->first, __ATOMIC_SEQ_CST);
   shm_control_set_limit (self, self->first + n_items, FALSE);
+}
+
+/* While it is paused no range is claimed, and who has done his waits. For the caller alone. */
+void
+shm_control_set_paused (ShmControl *self, gboolean paused)
+{
+  ShmControlHeader *header = self->header;
+
+  __atomic_store_n (&header->paused, paused, __ATOMIC_SEQ_CST);
+  if (!paused && header->can_sleep)
+    shm_control_wake (&header->limit_wake);
 }
 
 /* Items that were done, and whatever of the ranges in work has been. */

@@ -43,6 +43,7 @@ struct _ShmJob
   ShmCall result;
   guint64 window;
   ShmOutput output;
+  gboolean paused;
   gboolean trace_wanted;
   gboolean with_caller; /* of a region */
   gboolean is_quiet;    /* the environment cannot make it tell of itself */

@@ -252,7 +252,8 @@ shm_job_prepare (ShmJob *self, guint n_workers)
       self->work.seed = (guint64) g_random_int () << 32 | g_random_int ();
       g_object_notify (G_OBJECT (self), "seed");
     }
-  if (self->input.kind == SHM_INPUT_FEED || streams_in_order)
+  if (self->input.kind == SHM_INPUT_FEED || streams_in_order ||
+      (self->output == SHM_OUTPUT_STREAM && self->window != 0))
     self->window_used = self->window ? self->window : (guint64) n_workers * WINDOW_PER_WORKER;
   if (self->work.kind == SHM_WORK_REGION)
     shm_job_update_n_items (self, n_workers);
@@ -274,6 +275,7 @@ shm_job_fill_setup (ShmJob *self, const ShmBackendClass *klass, ShmBackendSetup 
                                            : pool->schedule;
   settings->window = self->window_used;
   settings->in_order = self->in_order;
+  settings->paused = self->paused && !is_region;
   settings->feed_size = is_feed && is_process ? self->window_used : 0;
   settings->with_caller = self->with_caller && klass != &shm_backend_serial_class;
   settings->item_timeout = (gint64) pool->item_timeout * 1000;
@@ -313,7 +315,8 @@ shm_job_start_backend (ShmJob *self,
       shm_job_drop_kept (self);
       g_clear_pointer (&self->arena, shm_arena_unref);
       self->has_deposits = self->argument_is_new = FALSE;
-      setup->arena = self->arena = shm_arena_new (setup->settings.n_workers, error);
+      setup->arena = self->arena =
+          shm_arena_new (self->work.program ? 0 : setup->settings.n_workers, error);
       if (self->arena == NULL)
         return FALSE;
     }

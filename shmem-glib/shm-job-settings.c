@@ -434,6 +434,52 @@ shm_job_set_window (ShmJob *self, guint64 window)
 }
 
 /**
+ * shm_job_get_paused:
+ * @self: a job
+ *
+ * Tells whether the job is paused; see #ShmJob:paused.
+ *
+ * Returns: %TRUE if it is
+ *
+ * Since: 1.0
+ */
+gboolean
+shm_job_get_paused (ShmJob *self)
+{
+  g_return_val_if_fail (SHM_IS_JOB (self), FALSE);
+
+  return self->paused;
+}
+
+/**
+ * shm_job_set_paused:
+ * @self: a job
+ * @paused: whether to pause it
+ *
+ * Pauses the job, or has it go on; see #ShmJob:paused. While the job runs it is for the thread that runs its main
+ * context.
+ *
+ * Since: 1.0
+ */
+void
+shm_job_set_paused (ShmJob *self, gboolean paused)
+{
+  g_return_if_fail (SHM_IS_JOB (self));
+
+  paused = !!paused;
+  if (self->paused == paused)
+    return;
+  self->paused = paused;
+  if (self->backend != NULL && self->work.kind != SHM_WORK_REGION)
+    {
+      shm_control_set_paused (self->backend->control, paused);
+      /* Where the caller is the worker it may have to be woken. */
+      g_main_context_wakeup (self->context);
+    }
+  g_object_notify (G_OBJECT (self), "paused");
+}
+
+/**
  * shm_job_get_seed:
  * @self: a job
  *

@@ -55,6 +55,7 @@ enum
   PROP_N_ITEMS,
   PROP_OUTPUT,
   PROP_WINDOW,
+  PROP_PAUSED,
   PROP_SEED,
   PROP_TRACE,
   PROP_KEEP_WORKERS,
@@ -145,6 +146,9 @@ shm_job_get_property (GObject *object, guint property_id, GValue *value, GParamS
     case PROP_WINDOW:
       g_value_set_uint64 (value, self->window);
       break;
+    case PROP_PAUSED:
+      g_value_set_boolean (value, self->paused);
+      break;
     case PROP_SEED:
       g_value_set_uint64 (value, self->work.seed);
       break;
@@ -189,6 +193,9 @@ shm_job_set_property (GObject *object, guint property_id, const GValue *value, G
       break;
     case PROP_WINDOW:
       shm_job_set_window (self, g_value_get_uint64 (value));
+      break;
+    case PROP_PAUSED:
+      shm_job_set_paused (self, g_value_get_boolean (value));
       break;
     case PROP_SEED:
       shm_job_set_seed (self, g_value_get_uint64 (value));
@@ -275,6 +282,19 @@ shm_job_class_init (ShmJobClass *klass)
   properties[PROP_WINDOW] =
       g_param_spec_uint64 ("window", "Window", "Items on their way together, or 0 for automatic", 0,
                            G_MAXUINT32, 0, setting);
+
+  /**
+   * ShmJob:paused:
+   *
+   * Whether the job is paused: no worker begins another range of items. Ranges in work are finished, and what comes
+   * of them arrives, so a consumer that falls behind can pause the job until it has caught up; with a #ShmJob:window
+   * it knows how much may still come. A job that was paused before it runs begins when it is not paused any more.
+   * A paused job can be cancelled, but ends by itself only if nothing is left to begin. A region knows no pause.
+   *
+   * Since: 1.0
+   */
+  properties[PROP_PAUSED] =
+      g_param_spec_boolean ("paused", "Paused", "Whether no more items are begun", FALSE, setting);
 
   /**
    * ShmJob:seed:

@@ -128,6 +128,10 @@ guint64 shm_job_get_window (ShmJob *self);
 SHM_AVAILABLE_IN_1_0
 void shm_job_set_window (ShmJob *self, guint64 window);
 SHM_AVAILABLE_IN_1_0
+gboolean shm_job_get_paused (ShmJob *self);
+SHM_AVAILABLE_IN_1_0
+void shm_job_set_paused (ShmJob *self, gboolean paused);
+SHM_AVAILABLE_IN_1_0
 guint64 shm_job_get_seed (ShmJob *self);
 SHM_AVAILABLE_IN_1_0
 void shm_job_set_seed (ShmJob *self, guint64 seed);

@@ -161,6 +161,7 @@ shm_process_resume (ShmBackend *backend, const ShmBackendSetup *setup)
       if (slot->child.pid != 0 && slot->child.watch >= 0)
         slot->tag = g_source_add_unix_fd (self->source, slot->child.watch, G_IO_IN | G_IO_HUP);
     }
+  shm_control_set_paused (backend->control, setup->settings.paused);
   shm_control_begin_run (backend->control, setup->settings.n_items);
   if (setup->settings.n_items > 0)
     shm_process_set_timer (self);

@@ -251,27 +251,37 @@ shm_schedule_claim_next (ShmControl *control, guint rank, guint64 grain)
   return TRUE;
 }
 
+/* Takes what there is; FALSE: nothing. */
 static gboolean
-shm_schedule_try (ShmControl *control, guint rank, guint64 grain)
+shm_schedule_take (ShmControl *control, guint rank, guint64 grain)
 {
   ShmControlHeader *header = control->header;
   ShmLine *line = &control->lines[rank];
   gboolean is_static = header->schedule == SHM_SCHEDULE_STATIC;
-  gboolean claimed = FALSE;
+
+  /* The lowest first: an ordered section must never wait for what its own worker has still to do.
+   */
+  if (G_UNLIKELY (shm_load (&header->n_orphans)) &&
+      shm_schedule_claim_orphan (control, rank, is_static ? line->position : G_MAXUINT64))
+    return TRUE;
+  if (!is_static)
+    return shm_schedule_claim_next (control, rank, grain);
+  return shm_schedule_claim_static (control, rank) ||
+         (shm_load (&header->n_orphans) && shm_schedule_claim_orphan (control, rank, G_MAXUINT64));
+}
+
+static gboolean
+shm_schedule_try (ShmControl *control, guint rank, guint64 grain, gboolean paused)
+{
+  ShmControlHeader *header = control->header;
+  ShmLine *line = &control->lines[rank];
+  gboolean claimed;
 
   /* While the end is 0 there is no claim; the old range's end would look like one. */
   shm_store (&line->end, 0);
   shm_store (&line->state, SHM_LINE_CLAIMING);
 
-  /* The lowest first: an ordered section must never wait for what its own worker has still to do.
-   */
-  if (G_UNLIKELY (shm_load (&header->n_orphans)))
-    claimed = shm_schedule_claim_orphan (control, rank, is_static ? line->position : G_MAXUINT64);
-  if (!claimed)
-    claimed = is_static ? shm_schedule_claim_static (control, rank)
-                        : shm_schedule_claim_next (control, rank, grain);
-  if (!claimed && is_static && shm_load (&header->n_orphans))
-    claimed = shm_schedule_claim_orphan (control, rank, G_MAXUINT64);
+  claimed = !paused && shm_schedule_take (control, rank, grain);
   if (!claimed)
     {
       shm_store (&line->floor, G_MAXUINT64);
@@ -279,7 +289,7 @@ shm_schedule_try (ShmControl *control, guint rank, guint64 grain)
       shm_fence ();
     }
   /* The floor may have risen from what a lost race had shown. The other ways have had their fence. */
-  if (is_static)
+  if (header->schedule == SHM_SCHEDULE_STATIC)
     shm_fence ();
   if (G_UNLIKELY (shm_load (&header->n_turn_waiters)))
     shm_schedule_wake_turn (control);
@@ -313,11 +323,12 @@ shm_schedule_claim (ShmControl *control, guint rank, guint64 grain)
       /* In this order: what comes after these reads wakes us, or is seen. */
       guint32 wake = __atomic_load_n (&header->limit_wake, __ATOMIC_SEQ_CST);
       gboolean closed = __atomic_load_n (&header->closed, __ATOMIC_SEQ_CST);
+      gboolean paused = __atomic_load_n (&header->paused, __ATOMIC_SEQ_CST);
 
-      claimed = shm_schedule_try (control, rank, grain);
+      claimed = shm_schedule_try (control, rank, grain, paused);
       if (!closed)
         shm_schedule_ask_for_more (control, !claimed);
-      if (claimed || closed || !header->can_sleep || shm_load (&header->stop))
+      if (claimed || (closed && !paused) || !header->can_sleep || shm_load (&header->stop))
         break;
       if (since == 0)
         since = shm_now_ns ();

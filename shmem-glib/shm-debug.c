@@ -15,6 +15,7 @@ shm_debug_has (ShmDebugFlags flag)
     { "serial", SHM_DEBUG_SERIAL },
     { "no-pidfd", SHM_DEBUG_NO_PIDFD },
     { "prove", SHM_DEBUG_PROVE },
+    { "unknown-gjs", SHM_DEBUG_UNKNOWN_GJS },
   };
   static gsize flags = 0; /* plus 1, since 0 is not yet initialised */
 

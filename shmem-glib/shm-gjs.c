@@ -37,6 +37,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "shm-debug-private.h"
 #include "shm-error.h"
 #include "shm-fork-func.h"
 #include "shm-i18n-private.h"
@@ -216,6 +217,19 @@ shm_gjs_fork (gpointer user_data)
   return pid;
 }
 
+/* Between the slices of a sweep gjs calls no function of JavaScript: it returns what is zero, and
+ * results would be lost. FALSE: the engine has no such call. */
+static gboolean
+shm_gjs_sweep_in_one_go (void)
+{
+  *(void **) &engine.set_parameter = dlsym (RTLD_DEFAULT, SET_PARAMETER);
+  if (engine.set_parameter == NULL)
+    return FALSE;
+  engine.set_parameter (engine.get_native_context (engine.get_current ()), PARAMETER_INCREMENTAL,
+                        0);
+  return TRUE;
+}
+
 static gboolean
 shm_gjs_find (GError **error)
 {
@@ -230,7 +244,6 @@ shm_gjs_find (GError **error)
     }
 
   *(void **) &engine.collect = dlsym (RTLD_DEFAULT, COLLECT);
-  *(void **) &engine.set_parameter = dlsym (RTLD_DEFAULT, SET_PARAMETER);
   *(void **) &engine.set_callback = dlsym (RTLD_DEFAULT, SET_CALLBACK_102);
   *(void **) &engine.run_task = dlsym (RTLD_DEFAULT, RUN_TASK_102);
   engine.callback = (void *) shm_gjs_dispatch;
@@ -241,12 +254,14 @@ shm_gjs_find (GError **error)
       engine.run_task = NULL;
       engine.callback = (void *) shm_gjs_dispatch_task;
     }
-  if (engine.collect == NULL || engine.set_parameter == NULL || engine.set_callback == NULL ||
-      (engine.run_task == NULL && engine.run_given_task == NULL))
+  if (!shm_gjs_sweep_in_one_go () || engine.collect == NULL || engine.set_callback == NULL ||
+      (engine.run_task == NULL && engine.run_given_task == NULL) ||
+      shm_debug_has (SHM_DEBUG_UNKNOWN_GJS))
     {
       g_set_error_literal (
           error, SHM_ERROR, SHM_ERROR_NOT_SUPPORTED,
-          _ ("This version of the JavaScript engine is not known: it cannot be forked"));
+          _ ("This version of the JavaScript engine is not known: it cannot be forked, and workers "
+             "have to be programs of their own"));
       return FALSE;
     }
   return TRUE;
@@ -356,9 +371,6 @@ shm_gjs_prepare (GError **error)
   is_installed = TRUE;
 
   native_context = engine.get_native_context (engine.get_current ());
-  /* Between the slices of a sweep gjs calls no function of JavaScript: it returns what is zero, and
-   * the results would be lost. */
-  engine.set_parameter (native_context, PARAMETER_INCREMENTAL, 0);
   engine.collect (native_context, REASON_API);
   if (!shm_gjs_wait_for_rest (error))
     return FALSE;

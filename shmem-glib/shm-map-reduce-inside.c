@@ -191,6 +191,28 @@ shm_map_reduce_get_cursor_address (ShmMapReduce *self)
 }
 
 /**
+ * shm_map_reduce_get_cursor:
+ * @self: a pool, in whose work function for ranges the calling thread is
+ *
+ * Gets what shm_map_reduce_get_cursor_address() tells the address of, for languages that write through a #GBytes but
+ * not to an address. The memory is good for as long as the worker lives.
+ *
+ * Returns: (transfer full): the 8 bytes of the cursor, in place
+ *
+ * Since: 1.0
+ */
+GBytes *
+shm_map_reduce_get_cursor (ShmMapReduce *self)
+{
+  ShmWorker *worker = shm_worker_find (self);
+
+  g_return_val_if_fail (worker != NULL, NULL);
+  g_return_val_if_fail (worker->work->base == 0, NULL);
+
+  return g_bytes_new_static (&worker->line->begun, sizeof worker->line->begun);
+}
+
+/**
  * shm_map_reduce_deposit:
  * @self: a pool, in the work function of whose worker process the calling thread is
  * @address: where the data is

@@ -309,6 +309,8 @@ void shm_map_reduce_begin_item (ShmMapReduce *self, guint64 index);
 SHM_AVAILABLE_IN_1_0
 guint64 shm_map_reduce_get_cursor_address (ShmMapReduce *self);
 SHM_AVAILABLE_IN_1_0
+GBytes *shm_map_reduce_get_cursor (ShmMapReduce *self);
+SHM_AVAILABLE_IN_1_0
 gboolean shm_map_reduce_deposit (
     ShmMapReduce *self, guint64 address, guint64 n_bytes, guint64 *offset, GError **error);
 SHM_AVAILABLE_IN_1_0

@@ -12,8 +12,10 @@ const System = imports.system;
 const {GLib} = imports.gi;
 
 const ByteArray = imports.byteArray;
-const {Run, getRandom} = imports.overrides._shmRun;
+const Modules = imports.overrides._shmModule;
+const {Run} = imports.overrides._shmRun;
 const {isThenable} = imports.overrides._shmTransport;
+const {getRandom, hasMemory} = imports.overrides._shmWork;
 
 let Shm;
 
@@ -29,6 +31,22 @@ function _section(func, enter, leave) {
     }
 }
 
+function _newRun(pool, call) {
+    if (Modules.isImporting) {
+        throw new Error('a worker of a module cannot start workers while it imports the module: ' +
+            'what a program does itself and what its workers import belong into two files');
+    }
+    return new Run(Shm, pool, call);
+}
+
+function _runAsync(pool, makeCall) {
+    try {
+        return _newRun(pool, makeCall()).runAsync();
+    } catch (error) {
+        return Promise.reject(error);
+    }
+}
+
 function _extendPool() {
     const {prototype} = Shm.MapReduce;
 
@@ -39,21 +57,34 @@ function _extendPool() {
         /* Calls func(item, index) for each item in the workers, and waits; the results in the order
          * of the items. */
         map(func, items, options = {}) {
-            return new Run(Shm, this, func, items, options).run();
+            return _newRun(this, {func, items, options}).run();
         },
 
         /* A promise of the same; the main loop goes on meanwhile. */
         mapAsync(func, items, options = {}) {
-            try {
-                return new Run(Shm, this, func, items, options).runAsync();
-            } catch (error) {
-                return Promise.reject(error);
-            }
+            return _runAsync(this, () => ({func, items, options}));
         },
 
-        /* An asynchronous iterator of [index, result], as the results come. */
+        /* An asynchronous iterator of [index, result], as the results come; what makes items may be
+         * endless, and is asked for no more than are needed soon. */
         stream(func, items, options = {}) {
-            return new Run(Shm, this, func, items, options).stream();
+            return _newRun(this, {func, items, options, isLazy: true}).stream();
+        },
+
+        /* The same three with workers that are fresh processes of gjs, and call the function that a
+         * module exports under a name. */
+        mapModule(uri, name, items, options = {}) {
+            return _newRun(this, {module: new Modules.Module(Shm, uri, name), items, options}).run();
+        },
+
+        mapModuleAsync(uri, name, items, options = {}) {
+            return _runAsync(
+                this, () => ({module: new Modules.Module(Shm, uri, name), items, options}));
+        },
+
+        streamModule(uri, name, items, options = {}) {
+            const module = new Modules.Module(Shm, uri, name);
+            return _newRun(this, {module, items, options, isLazy: true}).stream();
         },
 
         /* Calls a function in the critical section, in which there is one worker at a time. */
@@ -111,22 +142,6 @@ function _getArrayType(dtype) {
 /** All the memory of an array, which must have some. */
 function _getMemory(array) {
     return ByteArray.fromGBytes(array.get_bytes());
-}
-
-let _aliases = null;
-
-/** Whether this version of gjs gives the memory itself: written to from C, it must show. */
-function _probe() {
-    if (_aliases === null) {
-        const array = Shm.Array.new(Shm.Dtype.U1, [1]);
-        const memory = _getMemory(array);
-        array.set_int64([0], 1);
-        const isSeen = memory[0] === 1;
-        memory[0] = 2;
-        _aliases = isSeen && array.get_int64([0]) === 2;
-        array.close();
-    }
-    return _aliases;
 }
 
 /* The collector sees only its own heap, in which an array of any size is some bytes. So it is told
@@ -220,7 +235,6 @@ function _extendArray() {
             const Type = _getArrayType(this.get_dtype());
             if (this.get_n_bytes() === 0)
                 return new Type(0);
-            _probe();
             const memory = _getMemory(this);
             this._wasGiven = true;
             return new Type(memory.buffer, memory.byteOffset,
@@ -240,26 +254,31 @@ function _extendArray() {
     });
     Object.defineProperty(prototype, 'aliases', {
         get() {
-            return _probe();
+            return hasMemory(Shm);
         },
         configurable: true,
     });
 }
 
 /** A new array of zeros, or a copy of a typed array. */
-function _newArray(type, shape) {
+function _newArray(type, ...args) {
+    const shape = ArrayBuffer.isView(type) ? [type.length] : args.shift();
+    const {shareable = false, ...others} = args[0] ?? {};
+    if (Object.keys(others).length > 0)
+        throw new TypeError(`there is no option ${Object.keys(others)[0]}`);
+    const flags = shareable ? Shm.ArrayFlags.SHAREABLE : Shm.ArrayFlags.NONE;
     if (ArrayBuffer.isView(type)) {
         const names = ['i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f4', 'f8'];
         const dtype = names.map(name => Shm.dtype_from_string(name))
             .find(candidate => type instanceof _getArrayType(candidate));
         if (dtype === undefined)
             throw new TypeError('there is no such type of items');
-        const array = Shm.Array.new(dtype, [type.length]);
+        const array = Shm.Array.new_full(dtype, 0, shape, flags);
         array.write(0, type);
         return array;
     }
     const dtype = typeof type === 'string' ? Shm.dtype_from_string(type) : type;
-    return Shm.Array.new(dtype, typeof shape === 'number' ? [shape] : shape);
+    return Shm.Array.new_full(dtype, 0, typeof shape === 'number' ? [shape] : shape, flags);
 }
 
 function _init() {
@@ -273,6 +292,10 @@ function _init() {
         Shm.gjs_prepare();
     } catch (error) {
         Shm.set_debug(true);
-        console.warn(`shmem-glib works without workers: ${error.message}`);
+        // A worker that is a program is no news.
+        if (GLib.getenv('SHM_WORKER') === null) {
+            console.warn(`shmem-glib works without forked workers: ${error.message}; ` +
+                'mapModule() of a pool has such');
+        }
     }
 }

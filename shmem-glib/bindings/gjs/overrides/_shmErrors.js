@@ -12,6 +12,8 @@ const Transport = imports.overrides._shmTransport;
 
 const MAX_STACK = 65536; // characters that travel
 
+const PLACE = ['fileName', 'lineNumber', 'columnNumber'];
+
 const STANDARD = {
     Error, EvalError, RangeError, ReferenceError, SyntaxError, TypeError, URIError,
 };
@@ -39,6 +41,7 @@ function _toData(exception, depth = 0) {
         name: String(exception.name),
         message: String(exception.message),
         stack: _getStack(exception),
+        place: PLACE.map(name => exception[name]),
         properties: {},
     };
     for (const [key, value] of Object.entries(exception)) {
@@ -58,9 +61,10 @@ function _fromData(data) {
     const error = new Type(data.message);
     if (error.name !== data.name)
         error.name = data.name;
+    for (const [i, name] of PLACE.entries())
+        error[name] = data.place?.[i] ?? undefined;
     Object.assign(error, data.properties);
-    if (data.stack)
-        error.stack = data.stack;
+    error.stack = data.stack;
     if (data.cause)
         error.cause = _fromData(data.cause);
     return error;
@@ -75,9 +79,7 @@ function fail(Shm, pool, exception) {
     const error = new GLib.Error(Shm.Error, Shm.Error.FAILED, _describe(exception));
     let payload = null;
     try {
-        const encoder = new Transport.Encoder();
-        encoder.add(_toData(exception));
-        payload = encoder.pack();
+        payload = Transport.packOne(_toData(exception));
     } catch {
     }
     pool.fail_item(error, _getStack(exception), payload);

@@ -1,67 +1,40 @@
 // SPDX-FileCopyrightText: The shmem-glib authors
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/* One map in flight.
+/* One map in flight, as its caller sees it.
  *
- * A worker calls _work() once for each range that it claims; it loops over the items, and packs
- * their results once. In the caller _take() unpacks them. Where the caller works itself, they
- * stay in _box, and a mark travels.
+ * A worker calls the work function once for each range that it claims, and packs the results; here
+ * they are unpacked. Where the caller works itself they stay in _box, and a mark travels. Workers
+ * that are programs get function and items by _shmModule.js, all others have inherited them.
  */
 
-/* exported Run, getRandom */
+/* exported Run */
 
 const {Gio, GObject} = imports.gi;
 const Errors = imports.overrides._shmErrors;
 const Transport = imports.overrides._shmTransport;
+const {Stream} = imports.overrides._shmStream;
+const {Work, getRandom} = imports.overrides._shmWork;
 
 const OPTIONS = [
     'cancellable', 'chunkSize', 'inOrder', 'minLength', 'onError', 'ordered', 'progress', 'reduce',
     'retries', 'seed', 'timeout', 'window',
 ];
 const COUNTS = ['chunkSize', 'minLength', 'retries', 'window'];
+const WINDOW_PER_WORKER = 64;
 
 const AsyncFunction = (async () => {}).constructor;
-const TWO_TO_32 = 0x100000000;
 
 // A job whose last reference goes is cancelled.
 const _running = new Set();
-
-let _current = null; // the run whose work function is called
 
 function _getPid() {
     return new Gio.Credentials().get_unix_pid();
 }
 
-/** A generator of numbers from 0 up to 1: sfc32, of Chris Doty-Humphrey's PractRand. */
-function _makeRandom(seed, index) {
-    let a = seed >>> 0, b = Math.floor(seed / TWO_TO_32) >>> 0;
-    let c = index >>> 0, counter = (Math.floor(index / TWO_TO_32) + 1) >>> 0;
-
-    const next = () => {
-        const result = (a + b + counter) >>> 0;
-        counter = (counter + 1) >>> 0;
-        a = (b ^ (b >>> 9)) >>> 0;
-        b = (c + (c << 3)) >>> 0;
-        c = (((c << 21) | (c >>> 11)) + result) >>> 0;
-        return result;
-    };
-
-    for (let i = 0; i < 15; i++)
-        next();
-    return () => ((next() >>> 5) * 0x4000000 + (next() >>> 6)) / 0x20000000000000;
-}
-
-/** The next random number of the item in work; null where there is none. */
-function getRandom() {
-    if (_current === null)
-        return null;
-    _current.random ??= _makeRandom(_current.seed, _current.index);
-    return _current.random();
-}
-
-function _checkOptions(options) {
+function _checkOptions(options, names) {
     for (const name of Object.keys(options)) {
-        if (!OPTIONS.includes(name))
+        if (!names.includes(name))
             throw new TypeError(`there is no option ${name}`);
     }
     for (const name of COUNTS) {
@@ -75,76 +48,112 @@ function _checkOptions(options) {
         throw new RangeError('timeout is a number of seconds above 0');
     if (options.seed !== undefined && !Number.isSafeInteger(options.seed))
         throw new TypeError('seed is a whole number');
+    if (options.cancellable && !(options.cancellable instanceof Gio.Cancellable))
+        throw new TypeError('cancellable is a Gio.Cancellable');
     for (const name of ['reduce', 'progress']) {
         if (options[name] && typeof options[name] !== 'function')
             throw new TypeError(`${name} is a function`);
     }
 }
 
-function _toIndexable(items) {
-    if (typeof items === 'number') {
-        if (!Number.isSafeInteger(items) || items < 0)
-            throw new RangeError(`the number of items cannot be ${items}`);
-        return null;
-    }
-    if (Array.isArray(items) || (ArrayBuffer.isView(items) && !(items instanceof DataView)))
-        return items;
-    if (typeof items?.[Symbol.iterator] === 'function')
-        return Array.from(items);
-    throw new TypeError('the items are an array, an iterable, or their number');
+function _isIndexable(items) {
+    return Array.isArray(items) || (ArrayBuffer.isView(items) && !(items instanceof DataView));
 }
 
-/** A call of map(), mapAsync() or stream(). */
+/* What knows how many it holds is a collection, and what does not may be endless. */
+function _hasLength(items) {
+    return typeof items.length === 'number' || typeof items.size === 'number' ||
+        items instanceof Gio.ListModel;
+}
+
+/** A call of map(), mapAsync() or stream(), of a function or, with `module`, of one in a module. */
 var Run = class {
-    constructor(Shm, pool, func, items, options) {
-        if (typeof func !== 'function')
-            throw new TypeError('the work function is not a function');
-        if (func instanceof AsyncFunction)
-            throw new TypeError('the work function cannot be async: a worker has no main loop');
-        _checkOptions(options);
-        if (pool.get_backend() === Shm.BackendType.THREAD)
-            throw new Error('threads cannot run JavaScript: use processes, or work serially');
+    constructor(Shm, pool, {func = null, module = null, items, options, isLazy = false}) {
+        _checkOptions(options, module === null ? OPTIONS : [...OPTIONS, 'args']);
         this._Shm = Shm;
         this._pool = pool;
-        this._func = func;
-        this._items = _toIndexable(items);
-        this._nItems = this._items === null ? items : this._items.length;
+        this._module = module;
         this._options = options;
         this._reduce = options.reduce ?? null;
-        this._onResult = null; // where results are not kept
+        this.onResult = null; // where results are not kept
+        this._takeItems(items, isLazy);
         this._pid = _getPid();
         this._results = [];
         this._nTaken = 0;
         this._box = new Map(); // results that did not travel
+        this._fed = new Map(); // items that need not travel
         this._caught = new Map(); // exceptions, by item, that did not travel
         this._stash = null; // thrown by what the caller was asked for
         this._cancellable = new Gio.Cancellable();
         // In a worker Math.random () draws what it does in all others.
-        this.seed = Math.abs(options.seed ??
+        const seed = Math.abs(options.seed ??
             Math.floor((getRandom() ?? Math.random()) * Number.MAX_SAFE_INTEGER));
-        this.index = 0;
-        this.random = null;
+        const hasClock = options.timeout !== undefined || pool.get_item_timeout() > 0;
+        if (module === null) {
+            this._checkFunction(func);
+            this._work = new Work({Shm, func, getItem: this._makeGetItem(), seed, hasClock});
+        } else {
+            module.prepare(this._items ?? this._nItems, {
+                args: options.args ?? [], isFed: this._iterator !== null, seed, hasClock,
+            });
+        }
     }
 
-    // In a worker.
+    _checkFunction(func) {
+        if (typeof func !== 'function')
+            throw new TypeError('the work function is not a function');
+        if (func instanceof AsyncFunction)
+            throw new TypeError('the work function cannot be async: a worker has no main loop');
+        if (this._pool.get_backend() === this._Shm.BackendType.THREAD)
+            throw new Error('threads cannot run JavaScript: use processes, or work serially');
+    }
 
-    _call(pool, index) {
-        pool.begin_item(index);
-        this.index = index;
-        this.random = null;
-        const result = this._func(this._items === null ? index : this._items[index], index);
-        if (Transport.isThenable(result)) {
-            throw new TypeError(
-                `item ${index}: the work function returned a Promise, and no worker waits`);
+    _takeItems(items, isLazy) {
+        this._items = null;
+        this._iterator = null;
+        this._nItems = 0;
+        if (typeof items === 'number') {
+            if (!Number.isSafeInteger(items) || items < 0)
+                throw new RangeError(`the number of items cannot be ${items}`);
+            this._nItems = items;
+        } else if (_isIndexable(items)) {
+            this._items = items;
+        } else if (typeof items?.[Symbol.iterator] !== 'function') {
+            throw new TypeError('the items are an array, an iterable, or their number');
+        } else if (isLazy && !_hasLength(items)) {
+            this._iterator = items[Symbol.iterator]();
+        } else {
+            this._items = Array.from(items);
         }
-        return result;
+        if (this._items !== null)
+            this._nItems = this._items.length;
+    }
+
+    _makeGetItem() {
+        const items = this._items;
+        if (items !== null)
+            return (_pool, index) => items[index];
+        if (this._iterator !== null)
+            return (pool, index) => this._getFed(pool, index);
+        return null;
+    }
+
+    _getFed(pool, index) {
+        if (!this._travels) {
+            const item = this._fed.get(index);
+            this._fed.delete(index);
+            return item;
+        }
+        return Transport.unpack(pool.get_job().get_item(index))[0];
     }
 
     _workHere(pool, begin, end) {
         const results = [];
         try {
-            for (let index = begin; index < end; index++)
-                results.push(this._call(pool, index) ?? null);
+            for (let index = begin; index < end; index++) {
+                pool.begin_item(index);
+                results.push(this._work.call(pool, index) ?? null);
+            }
         } catch (exception) {
             this._caught.set(begin + results.length, exception);
             Errors.fail(this._Shm, pool, exception);
@@ -155,53 +164,16 @@ var Run = class {
         return Transport.newVariant(new Uint8Array(1));
     }
 
-    _add(encoder, result, index) {
-        try {
-            encoder.add(result);
-        } catch (exception) {
-            exception.message = `the result of item ${index}: ${exception.message}`;
-            throw exception;
-        }
-    }
-
-    _workAway(pool, begin, end) {
-        const encoder = new Transport.Encoder();
-        let index = begin;
-        try {
-            for (; index < end; index++)
-                this._add(encoder, this._call(pool, index), index);
-        } catch (exception) {
-            Errors.fail(this._Shm, pool, exception);
-        }
-        return index === begin ? null : encoder.pack();
-    }
-
-    /* No exception may leave it: its class and stack would be lost. */
-    _work(pool, begin, end) {
-        const outer = _current;
-        _current = this;
-        try {
-            return _getPid() === this._pid ? this._workHere(pool, begin, end)
-                : this._workAway(pool, begin, end);
-        } catch (exception) {
-            Errors.fail(this._Shm, pool, exception);
-            return null;
-        } finally {
-            _current = outer;
-        }
-    }
-
-    // In the caller.
-
     /** Calls what an exception must not leave, since C calls it; the first one ends the run. */
     _guard(func) {
         if (this._stash !== null)
-            return;
+            return null;
         try {
-            func();
+            return func();
         } catch (exception) {
             this._stash = {exception};
             this._cancellable.cancel();
+            return null;
         }
     }
 
@@ -213,8 +185,8 @@ var Run = class {
             results = Transport.unpack(variant);
         this._nTaken += results.length;
         for (let i = 0; i < results.length; i++) {
-            if (this._onResult)
-                this._onResult(index + i, results[i]);
+            if (this.onResult)
+                this.onResult(index + i, results[i]);
             else if (this._reduce)
                 this._results[index + i] = this._reduce(results[i], index + i) ?? null;
             else
@@ -222,21 +194,52 @@ var Run = class {
         }
     }
 
+    _feed(index) {
+        const {value, done} = this._iterator.next();
+        if (done) {
+            this._iterator = null;
+            return null;
+        }
+        if (!this._travels) {
+            this._fed.set(index, value);
+            return Transport.newVariant(new Uint8Array(1));
+        }
+        try {
+            return Transport.packOne(value);
+        } catch (exception) {
+            exception.message = `item ${index}: ${exception.message}`;
+            throw exception;
+        }
+    }
+
+    /** The items that the job may be ahead of who takes their results. */
+    getWindow() {
+        return this._options.window || this._pool.count_workers() * WINDOW_PER_WORKER;
+    }
+
     _makeJob() {
         const {Output} = this._Shm;
         const {inOrder, ordered, progress, window} = this._options;
         const job = this._Shm.Job.new(this._pool, this._nItems);
-        job.set_range_func((pool, begin, end) => this._work(pool, begin, end));
+        if (this._module === null) {
+            job.set_range_func((pool, begin, end) => _getPid() === this._pid
+                ? this._work.enter(pool, () => this._workHere(pool, begin, end))
+                : this._work.work(pool, begin, end));
+        } else {
+            this._module.open(job);
+        }
+        if (this._iterator !== null)
+            job.set_feed_func((_job, index) => this._guard(() => this._feed(index)));
         job.set_result_func((_job, index, variant) => {
             this._guard(() => this._takeResults(index, variant));
             return true;
         });
         const isInOrder = inOrder || ordered || (this._reduce && this._pool.deterministic);
         job.set_output(isInOrder ? Output.STREAM_IN_ORDER : Output.STREAM);
-        job.set_window(window ?? 0);
+        job.set_window(this.onResult ? this.getWindow() : window ?? 0);
         if (progress) {
             job.connect('notify::n-done', () => {
-                this._guard(() => progress(job.get_n_done(), this._nItems));
+                this._guard(() => progress(job.get_n_done(), job.get_n_items()));
             });
         }
         return job;
@@ -267,7 +270,11 @@ var Run = class {
     }
 
     _start() {
-        this._results = this._onResult ? [] : new Array(this._nItems).fill(null);
+        const {BackendType} = this._Shm;
+        this._travels = this._module !== null || (
+            this._pool.get_backend() === BackendType.PROCESS && !this._Shm.get_debug() &&
+            (this._pool.nested || !Work.isActive()));
+        this._results = this.onResult ? [] : new Array(this._nItems).fill(null);
         this._job = this._makeJob();
         const {cancellable} = this._options;
         if (cancellable) {
@@ -277,10 +284,16 @@ var Run = class {
         }
     }
 
-    /** Throws what went wrong, or puts it into the places of the items. */
-    _end(error) {
+    _close() {
         if (this._handler)
             GObject.signal_handler_disconnect(this._options.cancellable, this._handler);
+        this._module?.close();
+        this._iterator?.return?.();
+    }
+
+    /** Throws what went wrong, or puts it into the places of the items. */
+    _end(error) {
+        this._close();
         if (this._stash !== null)
             throw this._stash.exception;
         const collects = this._options.onError === 'collect';
@@ -288,12 +301,13 @@ var Run = class {
         if (error !== null)
             throw failures.length > 0 && !collects ? this._restore(failures[0], error) : error;
         // Each item has a result, null if need be; gjs has kept back a call otherwise.
-        if (this._nTaken + failures.length !== this._nItems)
-            throw new Error(`of ${this._nItems} items ${this._nTaken} have results`);
+        const nItems = this._job.get_n_items();
+        if (this._nTaken + failures.length !== nItems)
+            throw new Error(`of ${nItems} items ${this._nTaken} have results`);
         for (const failure of failures) {
             const exception = this._restore(failure, null);
-            if (this._onResult)
-                this._onResult(failure.get_index(), exception);
+            if (this.onResult)
+                this.onResult(failure.get_index(), exception);
             else
                 this._results[failure.get_index()] = exception;
         }
@@ -343,36 +357,16 @@ var Run = class {
         });
     }
 
-    /** An iterator of [index, result], as they come. */
-    async *stream() {
-        const ready = [];
-        let wake = () => {};
-        let hasEnded = false;
-        this._onResult = (index, result) => {
-            ready.push([index, result]);
-            wake();
-        };
-        const end = this.runAsync().finally(() => {
-            hasEnded = true;
-            wake();
-        });
-        end.catch(() => {}); // it is asked for below
-        try {
-            while (true) {
-                while (ready.length > 0)
-                    yield ready.shift();
-                if (hasEnded)
-                    break;
-                await new Promise(resolve => {
-                    wake = resolve;
-                });
-            }
-            await end;
-        } finally {
-            if (!hasEnded) {
-                this._cancellable.cancel();
-                await end.catch(() => {});
-            }
-        }
+    /** An asynchronous iterator of [index, result]. */
+    stream() {
+        return new Stream(this, this.getWindow());
+    }
+
+    setPaused(isPaused) {
+        this._job.set_paused(isPaused);
+    }
+
+    cancel() {
+        this._cancellable.cancel();
     }
 };

@@ -1,15 +1,17 @@
 // SPDX-FileCopyrightText: The shmem-glib authors
 // SPDX-License-Identifier: LGPL-2.1-or-later
 
-/* The results of a range on their way to the caller: one variant of bytes.
+/* Values on their way between processes: the results of a range to the caller, items to workers that
+ * have not inherited them; always several in one run of bytes.
  *
- * Its first byte says how they are packed: numbers as an array of doubles, after 8 bytes; nulls as
+ * The first byte says how they are packed: numbers as an array of doubles, after 8 bytes; nulls as
  * their count; all else as JSON. What JSON does not have is an object with one key, MARK, there;
- * and the bytes of typed arrays follow the JSON. Results are checked and encoded one by one, while
- * their item is still the one in work, so that one that cannot travel fails its own item.
+ * and the bytes of typed arrays follow the JSON. Values are checked and encoded one by one, as they
+ * are added: a result while its item is still the one in work, so that one that cannot travel fails
+ * its own item, and what is done to it later does not count.
  */
 
-/* exported Encoder, newVariant, unpack, isThenable */
+/* exported Encoder, fromBytes, isThenable, newVariant, packOne, unpack */
 
 const ByteArray = imports.byteArray;
 const System = imports.system;
@@ -22,6 +24,7 @@ const NOTHING = 4; // so many times null
 
 const HEADER = 8;
 const MARK = '\u0000';
+const MAX_PLAIN_DEPTH = 64; // beyond it there may be an object that holds itself
 
 // Bytes that lie outside of the collector's sight before it is told.
 const COLLECT_AFTER = 64 * 1024 * 1024;
@@ -58,10 +61,46 @@ function _describe(value) {
     return name ? `an object of the class ${name}` : 'such an object';
 }
 
-/** Encodes the results of a range, one after the other. */
+/** Whether JSON.stringify () does right by a value, at less cost than this module. */
+function _isPlain(value, depth) {
+    switch (typeof value) {
+    case 'string':
+    case 'boolean':
+        return true;
+    case 'number':
+        return Number.isFinite(value) && !Object.is(value, -0);
+    case 'object':
+        break;
+    default:
+        return false;
+    }
+    if (value === null)
+        return true;
+    if (depth === 0)
+        return false;
+    if (Array.isArray(value)) {
+        for (let i = 0; i < value.length; i++) {
+            if (!_isPlain(value[i], depth - 1))
+                return false;
+        }
+        return true;
+    }
+    const prototype = Object.getPrototypeOf(value);
+    if (prototype !== Object.prototype && prototype !== null)
+        return false;
+    for (const key of Object.keys(value)) {
+        if (key === MARK || !_isPlain(value[key], depth - 1))
+            return false;
+    }
+    return true;
+}
+
+/** Encodes values, one after the other. */
 var Encoder = class {
-    constructor() {
-        this._results = [];
+    /* With `share`, arrays in shared memory can travel as what it makes of them. */
+    constructor(share = null) {
+        this._share = share;
+        this._values = []; // numbers, and the JSON of all else
         this._isNumeric = true;
         this._isMarked = false;
         this._isEmpty = true; // nothing but null
@@ -73,14 +112,20 @@ var Encoder = class {
     add(value) {
         if (typeof value === 'number') {
             this._isEmpty = false;
-            this._results.push(value);
+            this._values.push(value);
             return;
         }
         this._isNumeric = false;
-        if (value !== undefined && value !== null)
-            this._isEmpty = false;
-        this._above.clear();
-        this._results.push(this._encode(value));
+        if (value === undefined || value === null) {
+            this._values.push('null');
+            return;
+        }
+        this._isEmpty = false;
+        if (!_isPlain(value, MAX_PLAIN_DEPTH)) {
+            this._above.clear();
+            value = this._encode(value);
+        }
+        this._values.push(JSON.stringify(value));
     }
 
     _mark(...payload) {
@@ -102,7 +147,7 @@ var Encoder = class {
         case 'object':
             return value === null ? null : this._encodeObject(value);
         default:
-            throw new TypeError(`${_describe(value)} cannot travel to the caller`);
+            throw new TypeError(`${_describe(value)} cannot travel between processes`);
         }
     }
 
@@ -114,7 +159,7 @@ var Encoder = class {
 
     _encodeObject(value) {
         if (this._above.has(value))
-            throw new TypeError('an object that holds itself cannot travel to the caller');
+            throw new TypeError('an object that holds itself cannot travel between processes');
         this._above.add(value);
         const encoded = this._encodeWithin(value);
         this._above.delete(value);
@@ -135,7 +180,10 @@ var Encoder = class {
             return this._mark('m', this._encodeItems([...value]));
         if (value instanceof Set)
             return this._mark('s', this._encodeItems([...value]));
-        throw new TypeError(`${_describe(value)} cannot travel to the caller`);
+        const shared = this._share?.(value);
+        if (shared)
+            return this._mark('a', shared);
+        throw new TypeError(`${_describe(value)} cannot travel between processes`);
     }
 
     _encodeItems(values) {
@@ -158,7 +206,7 @@ var Encoder = class {
         const kind = value instanceof ArrayBuffer ? -1
             : TYPED_ARRAYS.findIndex(type => value instanceof type);
         if (kind < 0 && !(value instanceof ArrayBuffer))
-            throw new TypeError(`${_describe(value)} cannot travel to the caller`);
+            throw new TypeError(`${_describe(value)} cannot travel between processes`);
         // A copy, since the next item may use the same memory.
         const bytes = kind < 0 ? new Uint8Array(value.slice())
             : new Uint8Array(value.buffer, value.byteOffset, value.byteLength).slice();
@@ -171,28 +219,27 @@ var Encoder = class {
     _packNothing() {
         const bytes = new Uint8Array(HEADER);
         bytes[0] = NOTHING;
-        new DataView(bytes.buffer).setUint32(4, this._results.length);
+        new DataView(bytes.buffer).setUint32(4, this._values.length);
         return bytes;
     }
 
     _packNumbers() {
-        const numbers = new Float64Array(this._results.length + 1);
-        numbers.set(this._results, 1);
+        const numbers = new Float64Array(this._values.length + 1);
+        numbers.set(this._values, 1);
         const bytes = new Uint8Array(numbers.buffer);
         bytes[0] = NUMBERS;
         return bytes;
     }
 
-    /** The variant of all of them. */
-    pack() {
+    /** The bytes of all of them. */
+    toBytes() {
         if (this._isEmpty)
-            return newVariant(this._packNothing());
+            return this._packNothing();
         if (this._isNumeric)
-            return newVariant(this._packNumbers());
-        // A number that was added at first is not encoded yet.
-        const results = this._results.map(
-            value => typeof value === 'number' ? this._encodeNumber(value) : value);
-        const text = ByteArray.fromString(JSON.stringify(results));
+            return this._packNumbers();
+        const values = this._values.map(
+            value => typeof value === 'number' ? JSON.stringify(this._encodeNumber(value)) : value);
+        const text = ByteArray.fromString(`[${values.join(',')}]`);
         const bytes = new Uint8Array(HEADER + text.length + this._nBlobBytes);
         bytes[0] = this._isMarked ? MARKED : PLAIN;
         new DataView(bytes.buffer).setUint32(4, text.length);
@@ -202,24 +249,38 @@ var Encoder = class {
             bytes.set(blob, offset);
             offset += blob.length;
         }
-        return newVariant(bytes);
+        return bytes;
+    }
+
+    /** The same as a variant. */
+    pack() {
+        return newVariant(this.toBytes());
     }
 };
 
-function _decodeMarked([kind, payload, ...rest], blobs) {
+/** A value by itself, for unpack() to make an array of one of. */
+function packOne(value) {
+    const encoder = new Encoder();
+    encoder.add(value);
+    return encoder.pack();
+}
+
+function _decodeMarked([kind, payload, ...rest], blobs, open) {
     switch (kind) {
     case 'i':
         return BigInt(payload);
     case 'n':
         return Number(payload);
     case 'd':
-        return new Date(_decode(payload, blobs));
+        return new Date(_decode(payload, blobs, open));
     case 'm':
-        return new Map(_decode(payload, blobs));
+        return new Map(_decode(payload, blobs, open));
     case 's':
-        return new Set(_decode(payload, blobs));
+        return new Set(_decode(payload, blobs, open));
     case 'o':
-        return Object.fromEntries(_decode(payload, blobs));
+        return Object.fromEntries(_decode(payload, blobs, open));
+    case 'a':
+        return open(payload);
     default: {
         const [offset, length] = rest;
         const {buffer} = blobs.slice(offset, offset + length);
@@ -228,27 +289,31 @@ function _decodeMarked([kind, payload, ...rest], blobs) {
     }
 }
 
-function _decode(value, blobs) {
+function _decode(value, blobs, open) {
     if (typeof value !== 'object' || value === null)
         return value;
     if (Array.isArray(value))
-        return value.map(item => _decode(item, blobs));
+        return value.map(item => _decode(item, blobs, open));
     if (Object.hasOwn(value, MARK))
-        return _decodeMarked(value[MARK], blobs);
+        return _decodeMarked(value[MARK], blobs, open);
     return Object.fromEntries(
-        Object.entries(value).map(([key, item]) => [key, _decode(item, blobs)]));
+        Object.entries(value).map(([key, item]) => [key, _decode(item, blobs, open)]));
 }
 
-/** The results of a range, in the caller. */
-function unpack(variant) {
-    const bytes = ByteArray.fromGBytes(variant.get_data_as_bytes());
-    _count(bytes.length);
+/** The values, as what can be indexed; `open` makes an array in shared memory of what travelled. */
+function fromBytes(bytes, open = null) {
     if (bytes[0] === NUMBERS)
-        return Array.from(new Float64Array(bytes.slice(HEADER).buffer));
+        return new Float64Array(bytes.slice(HEADER).buffer);
     const length = new DataView(bytes.buffer, bytes.byteOffset).getUint32(4);
     if (bytes[0] === NOTHING)
         return new Array(length).fill(null);
     const end = HEADER + length;
     const results = JSON.parse(ByteArray.toString(bytes.slice(HEADER, end)));
-    return bytes[0] === PLAIN ? results : _decode(results, bytes.subarray(end));
+    return bytes[0] === PLAIN ? results : _decode(results, bytes.subarray(end), open);
+}
+
+function unpack(variant) {
+    const bytes = ByteArray.fromGBytes(variant.get_data_as_bytes());
+    _count(bytes.length);
+    return fromBytes(bytes);
 }

@@ -33,6 +33,35 @@ test('every type', () => {
     copy.close();
 });
 
+test('as in JavaScript', async () => {
+    const array = Shm.array('i8', [2, 3]);
+    array.fill(2n ** 53n + 1n);
+    equal([array.get(1, 2), array.shape, array.length], [2n ** 53n + 1n, [2, 3], 6]);
+    array.set(1, 0, -7);
+    equal([...array].map(Number).indexOf(-7), 3);
+    equal(pool.map(item => item < 0n, array), [false, false, false, true, false, false]);
+    const column = array.index(1, 0);
+    equal([...column], [2n ** 53n + 1n, -7n]);
+    const flags = Shm.array('b1', 2);
+    flags.set(1, true);
+    equal([...flags], [false, true]);
+    equal([...Shm.array('f8', [])], [0]);
+    equal([...Shm.array('f8', [3, 0])], []);
+    ok(`${flags}`.includes('True'), `${flags}`);
+    for (const call of [
+        () => array.get(-1, 0), () => array.get(0.5, 0), () => array.set(0, NaN, 1),
+        () => Shm.array('f8', -1), () => Shm.array('f8', [1.5]),
+    ])
+        ok((await caught(call)) instanceof RangeError);
+    for (const call of [
+        () => array.set(0, 0, undefined), () => array.set(0, 0, 'x'), () => array.fill(null),
+        () => Shm.array('f8'), () => Shm.array([1, 2]), () => Shm.array('f8', 2, {other: 1}),
+    ])
+        ok((await caught(call)) instanceof TypeError);
+    for (const own of [array, column, flags])
+        own.close();
+});
+
 test('bytes', async () => {
     const array = Shm.array('u2', [4]);
     array.write(2, new Uint16Array([1, 65535]));

@@ -305,6 +305,8 @@ test('wrong calls', async () => {
         () => pool.map(), () => pool.map(i => i, -1), () => pool.map(i => i, 1.5),
         () => pool.map(i => i, {}), () => pool.map(i => i, 1, {nonsense: 1}),
         () => pool.map(i => i, 1, {retries: -1}), () => pool.mapAsync('x', 1),
+        () => pool.map(i => i, 1, null), () => pool.map(i => i, 1, () => 1),
+        () => pool.map(i => i, 1, {cancellable: true}),
         () => new Shm.MapReduce({backend: Shm.BackendType.THREAD}).map(i => i, 2),
     ])
         ok((await caught(call)) instanceof Error);

@@ -177,9 +177,33 @@ function _counting(func) {
     };
 }
 
+/** An index or a shape: whole numbers, of which gjs would make others without a word. */
+function _checkWhole(numbers, what) {
+    for (const number of numbers) {
+        if (!Number.isSafeInteger(number) || number < 0)
+            throw new RangeError(`${what} is of whole numbers from 0 up, and not of ${number}`);
+    }
+}
+
+function _toVariant(value) {
+    if (value instanceof GLib.Variant)
+        return value;
+    switch (typeof value) {
+    case 'bigint':
+        return GLib.Variant.parse(
+            null, `${value < 0n ? 'int64' : 'uint64'} ${value}`, null, null);
+    case 'boolean':
+        return GLib.Variant.new_boolean(value);
+    case 'number':
+        return GLib.Variant.new_double(value);
+    default:
+        throw new TypeError(`an item is a number, a BigInt or a truth value, and not ${value}`);
+    }
+}
+
 function _extendArray() {
     const {prototype} = Shm.Array;
-    const {close} = prototype;
+    const {close, fill} = prototype;
 
     for (const name of ['new', 'new_full', 'new_like', 'new_filled', 'new_copy', 'new_copy_full',
         'new_from_data', 'new_from_bytes', 'new_from_variant'])
@@ -190,6 +214,7 @@ function _extendArray() {
     Object.assign(prototype, {
         /* The item at an index of as many numbers as there are axes. */
         get(...index) {
+            _checkWhole(index, 'an index');
             switch (this.get_dtype()) {
             case Shm.Dtype.I8:
             case Shm.Dtype.U8:
@@ -208,13 +233,31 @@ function _extendArray() {
         /* Sets the item at the index to the last argument. */
         set(...args) {
             const value = args.pop();
-            if (value instanceof GLib.Variant)
-                this.set_value(args, value);
-            else if (typeof value === 'bigint')
-                this.set_value(args, GLib.Variant.parse(
-                    null, `${value < 0n ? 'int64' : 'uint64'} ${value}`, null, null));
+            _checkWhole(args, 'an index');
+            if (typeof value === 'number')
+                this.set_double(args, value);
             else
-                this.set_double(args, Number(value));
+                this.set_value(args, _toVariant(value));
+        },
+
+        /* Sets all items. */
+        fill(value) {
+            fill.call(this, _toVariant(value));
+        },
+
+        /* All items, one by one, the last axis fastest. */
+        * [Symbol.iterator]() {
+            const shape = this.get_shape();
+            const index = shape.map(() => 0);
+            for (let n = this.get_n_elements(); n > 0; n--) {
+                yield this.get(...index);
+                for (let axis = shape.length - 1; axis >= 0 && ++index[axis] === shape[axis]; axis--)
+                    index[axis] = 0;
+            }
+        },
+
+        toString() {
+            return this.to_string();
         },
 
         /* A copy of bytes. */
@@ -252,17 +295,27 @@ function _extendArray() {
             }
         },
     });
-    Object.defineProperty(prototype, 'aliases', {
-        get() {
+    for (const [name, get] of Object.entries({
+        aliases() {
             return hasMemory(Shm);
         },
-        configurable: true,
-    });
+        length() {
+            return this.get_n_elements();
+        },
+        shape() {
+            return this.get_shape();
+        },
+    }))
+        Object.defineProperty(prototype, name, {get, configurable: true});
 }
 
 /** A new array of zeros, or a copy of a typed array. */
 function _newArray(type, ...args) {
-    const shape = ArrayBuffer.isView(type) ? [type.length] : args.shift();
+    const given = ArrayBuffer.isView(type) ? type.length : args.shift();
+    const shape = typeof given === 'number' ? [given] : given;
+    if (!Array.isArray(shape))
+        throw new TypeError('an array is made of a type and a shape, or of a typed array');
+    _checkWhole(shape, 'a shape');
     const {shareable = false, ...others} = args[0] ?? {};
     if (Object.keys(others).length > 0)
         throw new TypeError(`there is no option ${Object.keys(others)[0]}`);
@@ -278,7 +331,7 @@ function _newArray(type, ...args) {
         return array;
     }
     const dtype = typeof type === 'string' ? Shm.dtype_from_string(type) : type;
-    return Shm.Array.new_full(dtype, 0, typeof shape === 'number' ? [shape] : shape, flags);
+    return Shm.Array.new_full(dtype, 0, shape, flags);
 }
 
 function _init() {

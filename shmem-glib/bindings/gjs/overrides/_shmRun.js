@@ -33,6 +33,8 @@ function _getPid() {
 }
 
 function _checkOptions(options, names) {
+    if (typeof options !== 'object' || options === null)
+        throw new TypeError('options are an object, such as {reduce: …}');
     for (const name of Object.keys(options)) {
         if (!names.includes(name))
             throw new TypeError(`there is no option ${name}`);

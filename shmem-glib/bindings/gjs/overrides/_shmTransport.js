@@ -62,44 +62,56 @@ function _describe(value) {
 }
 
 /** Whether JSON.stringify () does right by a value, at less cost than this module. */
-function _isPlain(value, depth) {
-    switch (typeof value) {
-    case 'string':
-    case 'boolean':
-        return true;
-    case 'number':
-        return Number.isFinite(value) && !Object.is(value, -0);
-    case 'object':
-        break;
-    default:
-        return false;
-    }
-    if (value === null)
-        return true;
-    if (depth === 0)
-        return false;
-    if (Array.isArray(value)) {
-        for (let i = 0; i < value.length; i++) {
-            if (!_isPlain(value[i], depth - 1))
+const _isPlain = (() => {
+    // gjs looks up the names of a file anew each time, those of a function once.
+    const {getPrototypeOf, keys, prototype: objectPrototype} = Object;
+    const {isArray} = Array;
+    const mark = MARK;
+
+    return function isPlain(value, depth) {
+        switch (typeof value) {
+        case 'string':
+        case 'boolean':
+            return true;
+        case 'number':
+            // Neither infinite, nor NaN, nor -0.
+            return value - value === 0 && (value !== 0 || 1 / value > 0);
+        case 'object':
+            break;
+        default:
+            return false;
+        }
+        if (value === null)
+            return true;
+        if (depth === 0)
+            return false;
+        if (isArray(value)) {
+            for (let i = 0; i < value.length; i++) {
+                if (!isPlain(value[i], depth - 1))
+                    return false;
+            }
+            return true;
+        }
+        const prototype = getPrototypeOf(value);
+        if (prototype !== objectPrototype && prototype !== null)
+            return false;
+        const names = keys(value);
+        for (let i = 0; i < names.length; i++) {
+            if (names[i] === mark || !isPlain(value[names[i]], depth - 1))
                 return false;
         }
         return true;
-    }
-    const prototype = Object.getPrototypeOf(value);
-    if (prototype !== Object.prototype && prototype !== null)
-        return false;
-    for (const key of Object.keys(value)) {
-        if (key === MARK || !_isPlain(value[key], depth - 1))
-            return false;
-    }
-    return true;
-}
+    };
+})();
 
 /** Encodes values, one after the other. */
 var Encoder = class {
     /* With `share`, arrays in shared memory can travel as what it makes of them. */
     constructor(share = null) {
         this._share = share;
+        this._isPlain = _isPlain;
+        this._stringify = JSON.stringify;
+        this._maxDepth = MAX_PLAIN_DEPTH;
         this._values = []; // numbers, and the JSON of all else
         this._isNumeric = true;
         this._isMarked = false;
@@ -121,11 +133,11 @@ var Encoder = class {
             return;
         }
         this._isEmpty = false;
-        if (!_isPlain(value, MAX_PLAIN_DEPTH)) {
+        if (!this._isPlain(value, this._maxDepth)) {
             this._above.clear();
             value = this._encode(value);
         }
-        this._values.push(JSON.stringify(value));
+        this._values.push(this._stringify(value));
     }
 
     _mark(...payload) {

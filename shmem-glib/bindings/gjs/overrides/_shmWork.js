@@ -64,12 +64,14 @@ var Work = class {
         this._Shm = Shm;
         this._func = func;
         this._getItem = getItem;
-        this._args = args;
+        this._args = args.length > 0 ? args : null;
         this._seed = seed;
         this._hasClock = hasClock;
         this._index = 0;
         this._random = null;
         this._cursor = null;
+        // gjs looks up the names of a file anew each time.
+        this._lowWord = LOW_WORD;
     }
 
     static isActive() {
@@ -85,8 +87,9 @@ var Work = class {
         this._index = index;
         this._random = null;
         const item = this._getItem === null ? index : this._getItem(pool, index);
-        const result = this._func.call(pool, item, index, ...this._args);
-        if (Transport.isThenable(result)) {
+        const result = this._args === null ? this._func.call(pool, item, index)
+            : this._func.call(pool, item, index, ...this._args);
+        if (typeof result === 'object' && result !== null && typeof result.then === 'function') {
             throw new TypeError(
                 `item ${index}: the work function returned a Promise, and no worker waits`);
         }
@@ -95,10 +98,10 @@ var Work = class {
 
     /* What tells that an item begins costs less where it can be written down. */
     _begin(pool, index) {
-        if (this._cursor === null || index + 1 >= TWO_TO_32)
+        if (this._cursor === null || index + 1 >= 0x100000000)
             pool.begin_item(index);
         else
-            this._cursor[LOW_WORD] = index + 1;
+            this._cursor[this._lowWord] = index + 1;
     }
 
     _findCursor(pool) {

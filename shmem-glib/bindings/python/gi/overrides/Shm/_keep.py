@@ -5,13 +5,13 @@
 
 They have inherited the run that they were forked for, and go on with it: of the maps that follow
 they get the sequence, pickled once, as the argument of the job. Where that cannot be, or would make
-a copy of what should be shared, the workers are let go, and new ones inherit what there is.
+a copy of what should be shared, or of a lot, the workers are let go, and new ones inherit what
+there is.
 """
 
 from __future__ import annotations
 
 import atexit
-import copyreg
 import ctypes
 import io
 import pickle
@@ -19,7 +19,7 @@ import sys
 import threading
 import types
 import weakref
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, Container, Iterator
 
 from gi.module import get_introspection_module
 
@@ -33,9 +33,13 @@ Shm = get_introspection_module('Shm')
 
 OPTIONS = {'retries', 'timeout', 'on_error', 'chunksize'}
 
+MAX_SIZE = 1 << 20  # bytes of a pickle; a fork costs less than more of them
 
-class _TooYoungError(Exception):
-    """The workers were forked before an array was made."""
+_CData = ctypes._SimpleCData.__base__
+
+
+class _NotForThemError(Exception):
+    """What workers that were forked before do not know, or what is no good as a copy."""
 
 
 def _is_same(func: Callable, other: Callable) -> bool:
@@ -43,20 +47,65 @@ def _is_same(func: Callable, other: Callable) -> bool:
                              func.__self__ is other.__self__)
 
 
-def _dump(value: Any, made_before: int) -> bytes:
-    stream = io.BytesIO()
-    pickler = pickle.Pickler(stream, 5)
-    arrays = sys.modules.get(__package__ + '._numpy')
-    if arrays is not None:
-        def reduce(array: Any) -> tuple:
-            reduced = arrays.by_reference(array, made_before)
-            if reduced is None:
-                raise _TooYoungError
-            return reduced
+def _get_definitions() -> Iterator[Any]:
+    """The classes and functions of the program."""
+    for value in list(getattr(sys.modules.get('__main__'), '__dict__', {}).values()):
+        if isinstance(value, (type, types.FunctionType)):
+            yield value
 
-        pickler.dispatch_table = {**copyreg.dispatch_table, arrays.SharedArray: reduce}
-    pickler.dump(value)
-    return stream.getvalue()
+
+def _is_own(array: Any, kind: type) -> bool:
+    """Whether nobody else sees what is written into a numpy array."""
+    base = array
+    while isinstance(base, kind):
+        base = base.base
+    return base is None or isinstance(base, (bytes, bytearray))
+
+
+class _Stream(io.BytesIO):
+    """Memory that takes so much."""
+
+    def write(self, data: Any) -> int:
+        if self.tell() + memoryview(data).nbytes > MAX_SIZE:
+            raise _NotForThemError
+        return super().write(data)
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles for workers that were forked at a certain time.
+
+    `made_before` is a mark of that time, `known` what the program had defined.
+    """
+
+    def __init__(self, stream: Any, made_before: int, known: Container) -> None:
+        super().__init__(stream, 5)
+        self._made_before = made_before
+        self._known = known
+        self._array_type = getattr(sys.modules.get('numpy'), 'ndarray', ())
+        self._arrays = sys.modules.get(__package__ + '._numpy')
+
+    def _reduce_array(self, array: Any) -> Any:
+        if self._arrays is not None:
+            if isinstance(array, self._arrays.SharedArray):
+                return self._arrays.by_reference(array, self._made_before)
+            if type(array) is self._array_type and self._arrays.is_shared(array):
+                return self._array_type.view, (
+                    array.view(self._arrays.SharedArray), self._array_type)
+        return NotImplemented if _is_own(array, self._array_type) else None
+
+    def reducer_override(self, value: Any) -> Any:
+        reduced = NotImplemented
+        if isinstance(value, self._array_type):
+            reduced = self._reduce_array(value)
+        elif isinstance(value, _CData):
+            reduced = None  # its memory may be shared
+        elif isinstance(value, (type, types.FunctionType)) and value.__module__ == '__main__':
+            name = value.__qualname__.partition('.')[0]
+            if getattr(sys.modules.get('__main__'), name, None) not in self._known:
+                reduced = None
+        if reduced is None:
+            raise _NotForThemError
+        return reduced
 
 
 class Kept:
@@ -67,6 +116,7 @@ class Kept:
         self._run: Run | None = run
         self._offset = 0  # in a worker: where its run begins
         self._forked: int | None = None  # a mark, made before
+        self._known: weakref.WeakSet = weakref.WeakSet()  # what the program had defined then
         self._job = run.make_job(self.work, self.take)
         self._job.set_keep_workers(True)
 
@@ -95,6 +145,11 @@ class Kept:
         """Takes the results of a range."""
         return self._run.take(job, index, variant)
 
+    def _dump(self, items: Any) -> bytes:
+        stream = _Stream()
+        _Pickler(stream, self._forked, self._known).dump(items)
+        return stream.getvalue()
+
     def begin(self, run: Run, items: Any) -> Any:
         """The job, ready for a run."""
         self._run = run
@@ -102,14 +157,20 @@ class Kept:
         argument = None
         if self._forked is not None:
             try:
-                argument = new_bytes(_dump(items, self._forked))
+                argument = new_bytes(self._dump(items))
             except Exception:  # it cannot be pickled, for whatever reason
                 self._job.release_workers()
         # New workers inherit the items.
         self._job.set_argument(argument)
         if argument is None:
             self._forked = _family.mark()
+            self._known = weakref.WeakSet(_get_definitions())
         return self._job
+
+    def end(self) -> None:
+        """The run is over."""
+        self._run = None
+        self._job.set_argument(None)
 
     def release(self) -> None:
         """Lets the workers go."""
@@ -126,6 +187,7 @@ class Keeper:
     def __init__(self) -> None:
         self._kept: Kept | None = None
         self._busy = threading.Lock()
+        self._unwanted = False
         _pools.add(self)
 
     def begin(self, run: Run, items: Any) -> Any:
@@ -143,7 +205,10 @@ class Keeper:
 
     def end(self) -> None:
         """The run is over."""
+        self._kept.end()
         self._busy.release()
+        if self._unwanted:
+            self.release()
 
     def _drop(self) -> None:
         if self._kept is not None:
@@ -151,8 +216,10 @@ class Keeper:
             self._kept = None
 
     def release(self) -> None:
-        """Lets the workers go."""
+        """Lets the workers go; if they work, for a map in another thread, after it."""
+        self._unwanted = True
         if self._busy.acquire(blocking=False):
+            self._unwanted = False
             self._drop()
             self._busy.release()
 

@@ -279,6 +279,11 @@ def transport_table(made_before: int | None = None) -> Mapping:
     return collections.ChainMap({SharedArray: reduce}, copyreg.dispatch_table)
 
 
+def is_shared(array: numpy.ndarray) -> bool:
+    """Whether an array, of whatever class, lies in the memory of a SharedArray."""
+    return _family.token(_memory(array), sys.maxsize) is not None
+
+
 def by_reference(array: SharedArray, made_before: int) -> tuple | None:
     """How an array is pickled for a process that has inherited it; None: it has not."""
     name = reference(array, made_before)

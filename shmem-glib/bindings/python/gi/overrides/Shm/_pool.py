@@ -58,9 +58,9 @@ class MapReduce(Shm.MapReduce):
     It may be used as a context manager, and need not be.
 
     With `keep_workers`, worker processes stay for the next map(), if it has the same function: many
-    small maps then cost no fork. Such workers see the caller's private data as it was when they were
-    forked; what changes from map to map must be in the sequence, which they get pickled, or in
-    shared arrays. They leave at the end of the `with` block, or with release_workers().
+    small maps then cost no fork. Such workers see the caller's private data as it was when they
+    were forked; what changes from map to map must be in the sequence, which they get pickled, or
+    in shared arrays. They leave at the end of the `with` block, or with release_workers().
     """
 
     __module__ = 'gi.overrides.Shm'  # what is overridden is looked for by this

@@ -151,6 +151,8 @@ class Run:
         self._stash: BaseException | None = None  # raised by what the caller was asked for
         self._done = True  # but while a job runs
         self._error: GLib.Error | None = None
+        self._job: Any = None
+        self._failures: list = []
         self._context: GLib.MainContext | None = GLib.MainContext.new()
         self._waiter = Waiter(self._context, self._stop)
         self._box: dict[int, list] = {}  # results that did not travel
@@ -430,7 +432,7 @@ class Run:
     def _find_kept_job(self) -> Any:
         keeper = self._pool.keeper
         if keeper is None or not self._travels or self._streams or self._items is None or (
-                self._minlength or not self._options.keys() <= KEPT_OPTIONS):
+                self._length < self._minlength or not self._options.keys() <= KEPT_OPTIONS):
             return None
         job = keeper.begin(self, self._items)
         self._keeper = keeper if job is not None else None
@@ -467,9 +469,11 @@ class Run:
         with self._waiter:
             while not self._done:
                 self._wait()
+            if self._job is not None:
+                self._failures = self._job.get_failures() or []
+            if self._keeper is not None:
+                self._keeper.end()
         self._waiter.close()
-        if self._keeper is not None:
-            self._keeper.end()
         self._context = None  # who keeps an exception that has seen this run keeps no descriptor
 
     def _raise(self) -> None:
@@ -478,7 +482,7 @@ class Run:
         error, self._error = [self._error], None
         if stash[0] is not None:
             raise stash.pop()
-        failures = self._job.get_failures() or []
+        failures = self._failures
         if error[0] is None:
             for failure in failures:
                 self._set_failed(failure)

@@ -1,0 +1,874 @@
+# SPDX-FileCopyrightText: The shmem-glib authors
+# SPDX-License-Identifier: LGPL-2.1-or-later
+
+"""Workers that stay from map to map."""
+
+import ctypes
+import functools
+import gc
+import mmap
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import numpy
+import pytest
+from conftest import get_children, get_fds
+from gi.repository import Shm
+from test_signals import Poke
+
+
+@pytest.fixture
+def kept():
+    """A pool that keeps its workers."""
+    with Shm.MapReduce(np=2, keep_workers=True) as pool:
+        yield pool
+
+
+def double(x):
+    return 2 * x
+
+
+def get_pid(_item):
+    return os.getpid()
+
+
+def write(target):
+    """Into an array, or a pair of an array and a number."""
+    array, value = target if isinstance(target, tuple) else (target, 7)
+    array[...] = value
+
+
+def check_same_workers(pool, func, *sequences):
+    """Maps over each; the workers must be the same ones."""
+    pids = set()
+    for sequence in sequences:
+        pool.map(func, sequence)
+        pids.add(frozenset(get_children()))
+    assert len(pids) == 1 and len(pids.pop()) == 2
+
+
+def run(program, **kwargs):
+    """Runs a program with a pool, and gives what it printed."""
+    program = ('import os, sys, threading\nimport gi\ngi.require_version("Shm", "1.0")\n'
+               'from gi.repository import Shm\n'
+               'pool = Shm.MapReduce(np=2, keep_workers=True)\n' + program)
+    environment = dict(os.environ, PYTHONUNBUFFERED='')
+    done = subprocess.run([sys.executable, '-c', program], capture_output=True, timeout=50,
+                          text=True, check=False, env=environment, **kwargs)
+    assert done.stderr == ''
+    assert done.returncode == 0
+    return done.stdout.split()
+
+
+def assert_gone(pids):
+    for pid in pids:
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(pid), 0)
+
+
+@pytest.mark.parametrize('sequences', [
+    [list(range(k, k + n)) for k, n in enumerate([5, 1, 300, 2, 9000, 3])],
+    [range(n) for n in (7, 1, 20000, 3, 20)],
+    [numpy.arange(n) for n in (5, 1, 1000, 2)],
+    [numpy.random.rand(4, 3), numpy.random.rand(1, 3), numpy.random.rand(50, 3)],
+    [tuple('abc'), 'xyz', b'bytes', ['', 'ü' * 1000]],
+    [{1: 'a', 2: 'b'}, {3}, frozenset((4, 5)), {6: 7}.keys()],
+    [[None], [], range(0), [None, None], numpy.empty(0), [1.5]],
+    [[2 ** 70, 'a', None, (1, 2)], [[1], {2: 3}, {4}], [1, 2.5]],
+])
+def test_results_of_many_maps_are_right(kept, sequences):
+    def work(item):
+        return repr(item), item
+
+    for sequence in sequences * 2:
+        results = kept.map(work, sequence)
+        assert [text for text, _item in results] == [repr(item) for item in sequence]
+        assert all(numpy.array_equal(a[1], b) for a, b in zip(results, sequence))
+
+
+def test_generators_have_workers_of_their_own(kept):
+    kept.map(get_pid, range(9))
+    children = set(get_children())
+    assert not children & set(map(str, kept.map(get_pid, iter(range(9)))))
+    assert kept.map(double, (i for i in range(1000))) == list(range(0, 2000, 2))
+    assert set(get_children()) == children
+    assert kept.map(get_pid, range(9)) != []
+    assert set(get_children()) == children
+
+
+def test_workers_stay_with_the_function(kept):
+    children = []
+    for func in (double, double, abs, abs, double):
+        assert kept.map(func, [1, 2]) == [func(1), func(2)]
+        children.append(frozenset(get_children()))
+        assert kept.map(func, range(9)) == list(map(func, range(9)))
+        assert children[-1] == frozenset(get_children())
+    assert children[0] == children[1]
+    assert children[2] == children[3]
+    assert len(set(children)) == 3
+    assert all(len(pids) == 2 for pids in children)
+    kept.map(get_pid, range(9))
+    children = set(map(int, get_children()))
+    assert all(set(kept.map(get_pid, range(50))) <= children for _ in range(9))
+
+
+def test_bound_methods_of_the_same_object(kept):
+    class Scale:
+        def __init__(self, factor):
+            self.factor = factor
+
+        def apply(self, x):
+            return self.factor * x
+
+        def __eq__(self, other):
+            return True
+
+        __hash__ = None
+
+    by_2, by_3 = Scale(2), Scale(3)
+    assert kept.map(by_2.apply, [1, 2]) == [2, 4]
+    check_same_workers(kept, by_2.apply, [1, 2], range(5))
+    assert kept.map(by_3.apply, [1, 2]) == [3, 6]
+    assert kept.map(by_2.apply, [1, 2]) == [2, 4]
+
+
+def test_functions_that_are_equal_only(kept):
+    for k in range(5):
+        assert kept.map(lambda x: x + k, [1, 2]) == [1 + k, 2 + k]
+        assert kept.map(functools.partial(max, k), [0, 9]) == [k, 9]
+        assert kept.map([1, 2, 3, k].index, [3]) == [2]
+
+
+def test_star_and_reduce(kept):
+    seen = []
+
+    def collect(a, b):
+        seen.append((a, b))
+        return a + b
+
+    for k in range(4):
+        pairs = [(i, k) for i in range(50)]
+        assert kept.map(lambda a, b: a * b, pairs, star=True) == [i * k for i in range(50)]
+        del seen[:]
+        assert kept.map(divmod, [(i + 50, 7) for i in range(k, 50)], star=True,
+                        reduce=collect) == [sum(divmod(i + 50, 7)) for i in range(k, 50)]
+        assert sorted(seen) == [divmod(i + 50, 7) for i in range(k, 50)]
+
+
+def test_reduce_or_not_for_the_same_function(kept):
+    def work(_item):
+        return None
+
+    for _ in range(3):
+        assert kept.map(work, range(3)) == [None] * 3
+        assert kept.map(work, range(3), reduce=lambda result: result is None) == [True] * 3
+
+
+def test_options(kept):
+    def work(i):
+        if i % 3 == 0:
+            raise ValueError(i)
+        return -i
+
+    for k in range(4):
+        results = kept.map(work, range(k, k + 12), on_error='collect', chunksize=k + 1)
+        for position, (i, result) in enumerate(zip(range(k, k + 12), results)):
+            if i % 3:
+                assert result == -i
+            else:
+                assert (result.index, result.reason.args) == (position, (i,))
+    children = get_children()
+    kept.map(work, [1], on_error='collect', chunksize=k + 1)
+    assert get_children() == children
+    assert kept.map(double, range(9), chunksize=4, retries=2, timeout=20) == list(range(0, 18, 2))
+    assert (kept.get_chunk_size(), kept.get_max_retries(), kept.get_item_timeout()) == (0, 0, 0)
+
+
+def test_timeout(kept):
+    for k in range(3):
+        assert kept.map(time.sleep, [0.001] * 5, timeout=0.5) == [None] * 5
+        with pytest.raises(Shm.WorkerException) as info:
+            kept.map(time.sleep, [0] * k + [100], timeout=0.5)
+        assert info.value.index == k
+        assert info.value.reason.matches(Shm.error_quark(), Shm.Error.WORKER_TIMEOUT)
+
+
+def test_timeout_of_the_pool_that_is_set_later(kept):
+    kept.map(time.sleep, [0, 0])
+    kept.set_item_timeout(200)
+    with pytest.raises(Shm.WorkerException):
+        kept.map(time.sleep, [0, 100])
+
+
+def test_retries(kept, tmp_path):
+    def work(i):
+        with (tmp_path / str(i)).open('a') as file:
+            file.write('x')
+        if i % 10 == 3 and (tmp_path / str(i)).stat().st_size < 3:
+            os._exit(1)
+        return i
+
+    for begin in (0, 10, 20):
+        assert kept.map(work, range(begin, begin + 6), retries=2, chunksize=1) == list(
+            range(begin, begin + 6))
+        assert (tmp_path / str(begin + 3)).read_text() == 'xxx'
+
+
+def test_minlength(kept):
+    for _ in range(3):
+        assert kept.map(get_pid, range(3), minlength=4) == [os.getpid()] * 3
+        assert os.getpid() not in kept.map(get_pid, range(4), minlength=4)
+    check_same_workers(kept, get_pid, range(9), range(2))
+    kept.set_min_length(5)
+    assert kept.map(get_pid, range(3)) == [os.getpid()] * 3
+    assert os.getpid() not in kept.map(get_pid, range(5))
+
+
+def test_progress_and_seed_are_for_new_workers(kept):
+    def draw(_item):
+        return random.random()
+
+    seen = []
+    expected = Shm.MapReduce(np=0).map(draw, range(9), seed=3)
+    numbers = kept.map(draw, range(9))
+    for _ in range(2):
+        assert kept.map(draw, range(9), seed=3) == expected
+        kept.map(draw, range(9), progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (9, 9)
+    assert not set(kept.map(draw, range(9))) & set(numbers)
+
+
+@pytest.mark.parametrize('module', [random, numpy.random])
+def test_random_numbers_go_on(kept, module):
+    def draw(_item):
+        return module.random()
+
+    numbers = [number for _ in range(5) for number in kept.map(draw, range(8))]
+    assert len(set(numbers)) == 40
+
+
+def test_shared_arrays_go_by_reference(kept):
+    arrays = [Shm.empty(3) for _ in range(4)]
+    for value in range(1, 6):
+        # The last one is made while there are workers.
+        arrays.append(Shm.empty(3))
+        kept.map(write, [(array, value) for array in arrays])
+        assert all((array == value).all() for array in arrays)
+        check_same_workers(kept, write, [(array[1:], 9) for array in arrays],
+                           [(arrays[0][::-1][1:2], 10)])
+        assert all(list(array) == [value, 9, 9] for array in arrays[1:])
+        assert list(arrays[0]) == [value, 10, 9]
+
+
+def test_a_shared_array_as_the_sequence(kept):
+    for size in (4, 4, 6):
+        rows = Shm.empty((size, 2))
+        for _ in range(2):
+            kept.map(write, rows)
+            assert (rows == 7).all()
+            rows[...] = 0
+    kept.map(write, rows)
+    check_same_workers(kept, write, rows[::2], rows, rows.T)
+
+
+def test_shared_arrays_deep_in_the_items(kept):
+    def work(item):
+        item['arrays'][0].target[...] += 1
+
+    class Holder:
+        def __init__(self, target):
+            self.target = target
+
+    globals()['Holder'] = Holder
+    Holder.__qualname__ = 'Holder'
+    shared = Shm.full(5, 1.0)
+    objects = numpy.empty(1, object)
+    objects[0] = Holder(shared)
+    for k in range(1, 5):
+        kept.map(work, [{'arrays': objects}] if k % 2 else [{'arrays': [Holder(shared[:])]}])
+        assert (shared == 1 + k).all()
+
+
+def test_plain_views_of_shared_arrays(kept):
+    shared = Shm.empty((4, 2))
+    kept.map(write, [numpy.asarray(shared)])
+    assert (shared == 7).all()
+    shared[...] = 0
+    check_same_workers(kept, write, [numpy.asarray(shared)[1:]], shared.view(numpy.ndarray)[2:])
+    assert (shared[1:] == 7).all() and (shared[0] == 0).all()
+
+
+def test_arrays_keep_their_class(kept):
+    def get_name(array):
+        return type(array).__name__
+
+    shared = Shm.empty(3)
+    items = [shared, shared[1:], numpy.asarray(shared), numpy.zeros(3), numpy.ma.zeros(3)]
+    for _ in range(3):
+        assert kept.map(get_name, items) == list(map(get_name, items))
+
+
+def test_plain_arrays_go_by_value(kept):
+    array = numpy.zeros(3)
+    for _ in range(3):
+        kept.map(write, [array, array[1:]])
+        assert (array == 0).all()
+    check_same_workers(kept, write, [array], array.reshape(3, 1), [numpy.zeros(50000)] * 2)
+    changing = numpy.arange(6.0)
+    for k in range(4):
+        changing += k
+        assert kept.map(double, changing) == list(2 * changing)
+
+
+def test_arrays_that_came_from_workers(kept):
+    """What a map returned goes into the next one, and large results stay as they are."""
+    values = [numpy.full(size, 1.0) for size in (3, 100, 20000)]
+    all_values = [values]
+    for _ in range(5):
+        all_values.append(kept.map(double, all_values[-1]))
+    gc.collect()
+    for k, values in enumerate(all_values):
+        assert all((value == 2 ** k).all() for value in values)
+
+
+def test_other_shared_memory_is_not_copied(kept, tmp_path):
+    mapped = numpy.memmap(tmp_path / 'file', 'f8', 'w+', shape=(4,))
+    buffer = mmap.mmap(-1, 4096)
+    over_buffer = numpy.frombuffer(buffer, 'f8')
+    numbers = (ctypes.c_double * 4).from_buffer(buffer, 2048)
+    array = Shm.Array((4,), 'f8')
+
+    def work(item):
+        item[0] += 1
+
+    for k in range(1, 4):
+        kept.map(work, [mapped, numpy.asarray(mapped)[1:2], over_buffer[2:], numbers, array])
+        assert list(mapped[:2]) == [k, k]
+        assert over_buffer[2] == numbers[0] == array[0] == k
+    del over_buffer, numbers
+    gc.collect()
+    buffer.close()
+
+
+def test_much_is_inherited(kept):
+    much = [numpy.full(1 << 19, k) for k in range(8)]
+    for value in range(3):
+        much[0][0] = value
+        assert kept.map(lambda array: array[0], much) == [value, *range(1, 8)]
+        assert kept.map(double, [b'x' * (4 << 20)]) == [b'x' * (8 << 20)]
+
+
+class Unpicklable:
+    """A sequence."""
+
+    def __init__(self, items):
+        self.items = items
+        self.lock = threading.Lock()
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        with self.lock:
+            return self.items[index]
+
+
+class Poisonous(list):
+    """A sequence that pickles, and does not load."""
+
+    def __reduce_ex__(self, protocol):
+        return int, ('poison',)
+
+
+class Interrupting(list):
+    """A sequence that is interrupted as it is pickled."""
+
+    def __reduce_ex__(self, protocol):
+        raise SystemExit
+
+
+def test_sequences_that_cannot_be_pickled(kept, tmp_path):
+    for k in range(4):
+        assert kept.map(double, Unpicklable(range(k, 9))) == [2 * i for i in range(k, 9)]
+        assert kept.map(double, [k]) == [2 * k]
+        with (tmp_path / 'file').open('w') as file:
+            assert kept.map(lambda file: file.fileno(), [file, file]) == [file.fileno()] * 2
+        assert kept.map(repr, [lambda: None, int])[1] == "<class 'int'>"
+
+
+def test_a_sequence_that_does_not_load(kept):
+    assert kept.map(double, [1]) == [2]
+    with pytest.raises(Shm.WorkerException) as info:
+        kept.map(double, Poisonous([1, 2]))
+    assert isinstance(info.value.reason, ValueError)
+    assert 'poison' in info.value.traceback
+    assert kept.map(double, [1]) == [2]
+
+
+def test_a_sequence_that_raises(kept):
+    class Raising(list):
+        def __getitem__(self, index):
+            raise LookupError(index)
+
+    assert kept.map(double, [1]) == [2]
+    with pytest.raises(SystemExit):
+        kept.map(double, Interrupting([1, 2]))
+    with pytest.raises(Shm.WorkerException) as info:
+        kept.map(double, Raising([1, 2]))
+    assert isinstance(info.value.reason, LookupError)
+    check_same_workers(kept, double, [1, 2], [3])
+
+
+def test_failures_between(kept):
+    def work(i):
+        if i == 5:
+            raise ArithmeticError(i)
+        if i == 6:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if i == 7:
+            sys.exit(3)
+        if i == 8:
+            return lambda: None
+        return i
+
+    kinds = {5: ArithmeticError, 7: SystemExit, 8: (AttributeError, TypeError)}
+    for bad in (5, 6, 7, 8) * 2:
+        assert kept.map(work, range(5)) == list(range(5))
+        with pytest.raises(Shm.WorkerException) as info:
+            kept.map(work, [0, 1, bad, 2])
+        assert info.value.index == 2
+        assert isinstance(info.value.reason, kinds.get(bad, Exception))
+    assert kept.map(work, range(5)) == list(range(5))
+
+
+def test_failures_in_the_caller_between(kept):
+    def refuse(_result):
+        raise ArithmeticError
+
+    for _ in range(3):
+        assert kept.map(double, range(100)) == list(range(0, 200, 2))
+        with pytest.raises(ArithmeticError):
+            kept.map(double, range(100), reduce=refuse)
+        assert kept.map(double, range(3), reduce=double) == [0, 4, 8]
+
+
+@pytest.mark.parametrize('number', [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_dies_between_maps(kept, number):
+    for k in range(4):
+        assert kept.map(get_pid, range(k, 9)) != []
+        pids = get_children()
+        victims = pids[:1 + k % 2]
+        for pid in victims:
+            os.kill(int(pid), number)
+            os.waitid(os.P_PID, int(pid), os.WEXITED | os.WNOWAIT)
+        assert kept.map(get_pid, range(k + 3)) != []
+        kept.map(double, range(5))
+        assert kept.map(double, range(5)) == [0, 2, 4, 6, 8]
+
+
+def test_a_stopped_worker_does_not_keep_the_others(kept):
+    kept.map(get_pid, range(9))
+    pid = int(get_children()[0])
+    os.kill(pid, signal.SIGSTOP)
+    kept.release_workers()
+    assert get_children() == []
+
+
+def test_new_workers_in_the_middle_know_the_run(kept):
+    """One that takes the place of one that died has inherited the map of that time."""
+    shared = Shm.empty(6)
+
+    def work(item):
+        array, value, path = item
+        if path and not os.path.exists(path):
+            with open(path, 'x', encoding='ascii'):
+                os._exit(1)
+        array[...] = value
+        return value
+
+    for value in range(5):
+        path = f'/proc/self/cwd/{os.getpid()}.{value}' if value % 2 else None
+        try:
+            items = [(shared[i:i + 1], value + i, path if i == 3 else None) for i in range(6)]
+            assert kept.map(work, items, retries=2, chunksize=1) == [value + i for i in range(6)]
+        finally:
+            if path:
+                os.unlink(path)
+        assert list(shared) == [value + i for i in range(6)]
+
+
+def test_interrupt(kept):
+    for k in range(3):
+        with Poke() as poke:
+            with pytest.raises(KeyboardInterrupt):
+                kept.map(poke.work, [poke.writes, k])
+        assert kept.map(double, [k, 1]) == [2 * k, 2]
+    check_same_workers(kept, double, [1], [2, 3])
+
+
+def test_interrupt_of_a_map_with_workers_that_stayed(kept):
+    with Poke() as poke:
+        work = lambda item: item and poke.work()  # noqa: E731
+        assert kept.map(work, [0, 0]) == [0, 0]
+        children = get_children()
+        assert kept.map(work, [0, 0, 0]) == [0, 0, 0]
+        assert get_children() == children
+        with pytest.raises(KeyboardInterrupt):
+            kept.map(work, [0, 1, 1])
+        assert kept.map(work, [0, 0]) == [0, 0]
+
+
+def test_interrupt_while_it_is_quiet(kept):
+    assert kept.map(double, [1, 2]) == [2, 4]
+    children = get_children()
+    for pid in children:
+        os.kill(int(pid), signal.SIGINT)
+    assert kept.map(double, [1, 2]) == [2, 4]
+    assert get_children() == children
+
+
+def test_maps_in_maps(kept):
+    def inner(i):
+        return sum(kept.map(double, range(i)))
+
+    def inner_same(i):
+        return i if i < 2 else sum(kept.map(inner_same, range(i)))
+
+    for k in range(3):
+        assert kept.map(inner, range(k, 9)) == [i * (i - 1) for i in range(k, 9)]
+        assert kept.map(double, range(3), reduce=lambda x: kept.map(double, [x, x])) == [
+            [4 * i] * 2 for i in range(3)]
+        assert kept.map(inner_same, range(6)) == Shm.MapReduce(np=0).map(inner_same, range(6))
+
+
+def test_nested_workers():
+    with Shm.MapReduce(np=2, keep_workers=True, nested=True) as outer:
+        with Shm.MapReduce(np=2, keep_workers=True, nested=True) as other:
+            def inner(i):
+                result = sum(outer.map(double, range(i))) + sum(other.map(double, range(i)))
+                return result + sum(other.map(double, range(i)))
+
+            other.map(double, range(4))
+            for k in range(3):
+                assert outer.map(inner, range(k, 5)) == [3 * i * (i - 1) for i in range(k, 5)]
+                assert other.map(double, range(4)) == [0, 2, 4, 6]
+
+
+def test_several_threads(kept):
+    wrong = []
+
+    def work(x):
+        if x == 13:
+            raise ValueError(x)
+        return 3 * x
+
+    def repeat(number):
+        for k in range(6):
+            size = 1 + (k * 7 + number) % 12
+            if kept.map(work, range(size)) != [3 * i for i in range(size)]:
+                wrong.append((number, k))
+            failed = kept.map(work, [number + 20, 13], on_error='collect')
+            if failed[0] != 3 * (number + 20) or not isinstance(failed[1].reason, ValueError):
+                wrong.append((number, k, failed))
+
+    threads = [threading.Thread(target=repeat, args=(i,)) for i in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_workers_of_a_thread_that_has_ended(kept):
+    for _ in range(2):
+        thread = threading.Thread(target=kept.map, args=(double, range(4)))
+        thread.start()
+        thread.join()
+        children = get_children()
+        assert kept.map(double, range(4)) == [0, 2, 4, 6]
+        assert get_children() == children
+        kept.release_workers()
+
+
+def test_released_during_the_map_of_another_thread(kept):
+    reads, writes = os.pipe()
+    others_read, others_write = os.pipe()
+
+    def work(_item):
+        os.write(writes, b'x')
+        os.read(others_read, 1)
+
+    thread = threading.Thread(target=kept.map, args=(work, range(2)))
+    thread.start()
+    os.read(reads, 1)
+    kept.release_workers()
+    os.write(others_write, b'xx')
+    thread.join()
+    assert get_children() == []
+    for fd in (reads, writes, others_read, others_write):
+        os.close(fd)
+
+
+def in_child(func):
+    """Calls it in a child that is a copy of the caller; True if it returned."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            func()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def test_a_copy_of_the_caller(kept):
+    shared = Shm.empty(3)
+
+    def map_there():
+        assert kept.map(double, range(4)) == [0, 2, 4, 6]
+        assert len(get_children()) == 2
+        assert kept.map(double, range(5)) == [0, 2, 4, 6, 8]
+        mine = Shm.empty(3)
+        kept.map(write, [shared, mine])
+        kept.map(write, [(shared, 8), (mine, 8)])
+        assert (mine == 8).all()
+        with kept:
+            pass
+        assert get_children() == []
+
+    for _ in range(2):
+        assert kept.map(double, range(4)) == [0, 2, 4, 6]
+        children = get_children()
+        assert in_child(lambda: None)
+        assert in_child(kept.release_workers)
+        assert in_child(map_there)
+        assert (shared == 8).all()
+        assert get_children() == children
+        assert kept.map(double, range(4)) == [0, 2, 4, 6]
+        assert get_children() == children
+
+
+def test_multiprocessing_between(kept):
+    context = multiprocessing.get_context('fork')
+    shared = Shm.empty(3)
+    check_same_workers(kept, write, [shared])
+    with context.Pool(1) as others:
+        assert others.map(double, range(5)) == [0, 2, 4, 6, 8]
+        others.apply(write, ((shared, 3),))
+        assert (shared == 3).all()
+        kept.map(write, [shared, Shm.empty(2)])
+        assert (shared == 7).all()
+        process = context.Process(target=kept.map, args=(double, range(4)))
+        process.start()
+        process.join()
+        assert process.exitcode == 0
+    assert kept.map(double, range(4)) == [0, 2, 4, 6]
+
+
+def test_others_on_the_same_pool(kept):
+    for _ in range(3):
+        assert kept.map(double, range(4)) == [0, 2, 4, 6]
+        children = get_children()
+        assert list(kept.imap(double, range(4))) == [0, 2, 4, 6]
+        some = kept.imap(double, iter(range(100)))
+        assert next(some) == 0
+        assert kept.map(double, range(3)) == [0, 2, 4]
+        assert list(some) == list(range(2, 200, 2))
+        assert sorted(kept.imap_unordered(double, iter(range(4)))) == [0, 2, 4, 6]
+        call = Shm.background(kept.map, double, range(4))
+        assert kept.map(double, range(4)) == [0, 2, 4, 6]
+        assert call.wait() == [0, 2, 4, 6]
+        assert get_children() == children
+
+
+def test_sections_and_ranks(kept):
+    total = Shm.empty((), 'i8')
+    order = Shm.empty(200, 'i8')
+
+    def work(i):
+        with kept.critical:
+            total[...] += i
+        with kept.ordered:
+            order[order[-1]] = i
+            order[-1] += 1
+        return kept.local.rank
+
+    for k in range(5):
+        total[...] = order[...] = 0
+        assert set(kept.map(work, range(k, k + 50))) <= {0, 1}
+        assert total == sum(range(k, k + 50))
+        assert list(order[:50]) == list(range(k, k + 50))
+
+
+@pytest.mark.parametrize('np', [0, 1])
+def test_few_workers(np):
+    with Shm.MapReduce(np=np, keep_workers=True) as pool:
+        for k in range(4):
+            assert pool.map(double, range(k)) == [2 * i for i in range(k)]
+    with Shm.MapReduceByThread(np=2, keep_workers=True) as pool:
+        for k in range(4):
+            assert pool.map(double, range(k)) == [2 * i for i in range(k)]
+
+
+def test_other_settings_of_the_pool(kept):
+    for name, value in (('chunk_size', 3), ('n_workers', 3), ('n_workers', 1), ('max_retries', 2),
+                        ('schedule', Shm.Schedule.STATIC), ('schedule', Shm.Schedule.GUIDED),
+                        ('max_items_per_worker', 2), ('worker_niceness', 1),
+                        ('failure_policy', Shm.FailurePolicy.COLLECT)):
+        kept.set_property(name, value)
+        for k in range(2):
+            assert kept.map(double, range(k, 20)) == [2 * i for i in range(k, 20)]
+    Shm.set_debug(True)
+    try:
+        assert kept.map(get_pid, [1]) == [os.getpid()]
+    finally:
+        Shm.set_debug(False)
+    assert kept.map(double, range(4)) == [0, 2, 4, 6]
+
+
+def test_with_leaves_nothing():
+    fds = get_fds()
+    for fails in (False, True) * 2:
+        try:
+            with Shm.MapReduce(np=2, keep_workers=True) as pool:
+                pool.map(double, range(4))
+                assert len(get_children()) == 2
+                if fails:
+                    raise LookupError
+        except LookupError:
+            pass
+        assert get_children() == []
+        assert pool.map(double, range(4)) == [0, 2, 4, 6]
+        assert len(get_children()) == 2
+        pool.release_workers()
+        pool.release_workers()
+        assert get_children() == []
+    pool = None
+    gc.collect()
+    assert get_fds() == fds
+
+
+def test_what_a_map_was_given_is_not_kept(kept):
+    class Item:
+        number = 0
+
+        def __init__(self):
+            Item.number += 1
+
+        def __del__(self):
+            Item.number -= 1
+
+    kept.map(double, [1])
+    results = kept.map(str, [Item(), Item()], reduce=lambda text: Item())
+    assert Item.number == 2
+    del results
+    gc.collect()
+    assert Item.number == 0
+    check_same_workers(kept, str, [1], [2])
+
+
+def test_does_not_grow(kept):
+    def measure():
+        with open('/proc/self/statm', encoding='ascii') as file:
+            return int(file.read().split()[1])
+
+    arrays = [numpy.zeros(5000) for _ in range(4)]
+    for _ in range(50):
+        kept.map(double, arrays)
+    before = measure()
+    for _ in range(250):
+        kept.map(double, arrays)
+    # 250 maps have moved 10000 pages there, and as many back.
+    assert measure() - before < 2500
+
+
+def test_what_workers_print_arrives():
+    lines = run('''
+def work(i):
+    print(i)
+for k in range(3):
+    pool.map(work, range(k * 10, k * 10 + 10))
+    print('map', k, sep='-', flush=True)
+''')
+    for k in range(3):
+        assert sorted(lines[11 * k:11 * k + 10]) == list(map(str, range(k * 10, k * 10 + 10)))
+        assert lines[11 * k + 10] == f'map-{k}'
+
+
+def test_definitions_of_the_program_that_are_newer():
+    """What is defined while there are workers, as one does in an interactive session."""
+    assert run('''
+def work(thing):
+    return thing.get() if hasattr(thing, 'get') else thing
+print(*pool.map(work, [1, 2]))
+class A:
+    def get(self):
+        return 'old'
+class Outer:
+    class Inner(A):
+        pass
+print(*pool.map(work, [A(), Outer.Inner()]))
+class A(A):
+    def get(self):
+        return 'new'
+first = A
+print(*pool.map(work, [A(), Outer.Inner()]))
+pids = []
+for k in range(3):
+    pool.map(work, [A(), Outer.Inner(), k])
+    with open(f'/proc/self/task/{os.getpid()}/children') as file:
+        pids.append(file.read())
+assert len(set(pids)) == 1
+''') == ['1', '2', 'old', 'old', 'new', 'old']
+
+
+@pytest.mark.parametrize('end', ['', 'del pool', 'os.kill(os.getpid(), 9)', 'raise SystemExit',
+                                 'threading.Thread(target=lambda: pool.map(abs, [1])).start()'])
+def test_a_pool_that_is_left(end):
+    program = f'''
+pool.map(abs, [1, 2])
+with open(f'/proc/self/task/{{os.getpid()}}/children') as file:
+    print(file.read(), flush=True)
+{end}
+'''
+    if '9' in end:
+        reads, writes = os.pipe()
+        program = program.replace('pool.map', f'os.set_inheritable({writes}, True)\npool.map', 1)
+        with pytest.raises(AssertionError):
+            run(program, pass_fds=[writes])
+        os.close(writes)
+        assert os.read(reads, 1) == b''  # nobody has the other end any more
+        os.close(reads)
+        return
+    pids = run(program)
+    assert len(pids) == 2
+    assert_gone(pids)
+
+
+def test_released_in_a_copy_that_ends_as_a_program_does():
+    assert run('''
+pool.map(abs, [1, 2])
+pid = os.fork()
+if pid == 0:
+    sys.exit()
+assert os.waitpid(pid, 0)[1] == 0
+print(*pool.map(abs, [-1, -2]))
+''') == ['1', '2']
+
+
+def test_asyncio(kept):
+    import asyncio
+
+    async def main():
+        for k in range(3):
+            assert await kept.amap(double, range(k, 9)) == [2 * i for i in range(k, 9)]
+        return await asyncio.gather(*(kept.amap(double, [i, i]) for i in range(4)))
+
+    assert asyncio.run(main()) == [[2 * i] * 2 for i in range(4)]

@@ -8,10 +8,14 @@ when it was forked. So standard output and error are new in the child, and nobod
 of a log message at the moment of the fork. The same goes for the locks of modules that another
 thread imports. What had been printed before is written before, so that no child writes it a second
 time.
+
+What is garbage in the caller is not for a child to collect: finalizers would run in both. And a
+collector that looked at all that was inherited would make a copy of each page of it.
 """
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -106,6 +110,7 @@ def _fork() -> int:
             handler.release()
     if pid == 0:
         _worker = os.getpid()
+        gc.freeze()
         _forget_imports()
         _renew_streams(handlers)
     return pid

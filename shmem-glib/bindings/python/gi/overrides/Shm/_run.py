@@ -227,6 +227,11 @@ class Run:
             cursor = ctypes.c_uint64.from_address(pool.get_cursor_address())
         if items is not None and tell is None and not star:
             cursor = memoryview(cursor).cast('B').cast('Q')
+            if type(items) is range:
+                numbers = range(begin + offset, end + offset)
+                for cursor[0], item in zip(numbers, items[begin:end]):
+                    append(func(item))
+                return
             for index in range(begin, end):
                 cursor[0] = index + offset
                 append(func(items[index]))
@@ -240,8 +245,8 @@ class Run:
             append(func(*item) if star else func(item))
 
     def _pack(self, pool: Any, begin: int, results: list) -> GLib.Variant | None:
-        if not results or (not self._streams and self._reduce is None and
-                           all(result is None for result in results)):
+        if not results or (not self._streams and self._reduce is None and results[0] is None and
+                           set(map(type, results)) == {type(None)}):
             return None
         if os.getpid() == self._pid:
             self._box[begin] = results

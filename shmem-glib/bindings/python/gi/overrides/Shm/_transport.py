@@ -114,10 +114,10 @@ class Packer:
         if len(kinds) == 1:
             kind = kinds.pop()
             if kind is float:
-                return new_bytes(FLOATS + array.array('d', results).tobytes())
+                return new_bytes(b''.join((FLOATS, array.array('d', results))))
             if kind is int:
                 try:
-                    return new_bytes(INTEGERS + array.array('q', results).tobytes())
+                    return new_bytes(b''.join((INTEGERS, array.array('q', results))))
                 except OverflowError:
                     pass
             elif kind is type(None):

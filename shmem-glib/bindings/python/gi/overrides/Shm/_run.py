@@ -469,15 +469,16 @@ class Run:
         self._thread = threading.get_ident()
         _iterate(self._context, True)
 
-    def _finish(self) -> None:
-        """Waits for the end, which comes soon: all is done, or the job was cancelled."""
-        with self._waiter:
-            while not self._done:
-                self._wait()
-            if self._job is not None:
-                self._failures = self._job.get_failures() or []
-            if self._keeper is not None:
-                self._keeper.end()
+    def _end(self) -> None:
+        """Waits for the end."""
+        while not self._done:
+            self._wait()
+        if self._job is not None:
+            self._failures = self._job.get_failures() or []
+        if self._keeper is not None:
+            self._keeper.end()
+
+    def _close(self) -> None:
         self._waiter.close()
         self._context = None  # who keeps an exception that has seen this run keeps no descriptor
 
@@ -514,9 +515,12 @@ class Run:
         self._results = [None] * self._length
         try:
             with self._waiter:
-                self._start(in_order=False)
+                try:
+                    self._start(in_order=False)
+                finally:
+                    self._end()
         finally:
-            self._finish()
+            self._close()
         self._raise()
         self._results.extend([None] * (self._length - len(self._results)))
         return self._results
@@ -546,7 +550,11 @@ class Run:
                 if not self._done:
                     self._left = True
                     self._cancellable.cancel()
-                self._finish()
+                try:
+                    with self._waiter:
+                        self._end()
+                finally:
+                    self._close()
         self._raise()
         for result in self._results:
             if result is not None:

@@ -15,7 +15,7 @@
 
 #include <shmem-glib/shmem-glib.h>
 
-#define N_ALWAYS 3
+#define N_ALWAYS 4
 
 typedef struct
 {
@@ -103,6 +103,27 @@ check_variants (gpointer data)
 }
 
 /* Without. */
+
+static gboolean
+map_into (ShmMapReduce *pool, guint64 index, gpointer item, gpointer user_data, GError **error)
+{
+  guint64 *number = item;
+
+  *number = compute (index);
+  return TRUE;
+}
+
+static void
+run_map_into (gpointer data)
+{
+  const Items *items = data;
+  g_autoptr (ShmMapReduce) pool = shm_map_reduce_new ();
+  g_autoptr (GError) error = NULL;
+
+  shm_map_reduce_set_n_workers (pool, BENCH_N_WORKERS);
+  shm_map_reduce_map_into (pool, items->array, NULL, map_into, NULL, &error);
+  g_assert_no_error (error);
+}
 
 static gboolean
 map_range (ShmMapReduce *pool, guint64 begin, guint64 end, gpointer user_data, GError **error)
@@ -271,6 +292,7 @@ compete (
     { "loop", BENCH_ROLE_SERIAL, run_serial_variants, NULL, check_variants },
   };
   static const BenchContestant without[] = {
+    { "shm_map_reduce_map_into", BENCH_ROLE_OURS, run_map_into, clear_numbers, check_numbers },
     { "shm_map_reduce_for_range into an array", BENCH_ROLE_OURS, run_loop, clear_numbers,
       check_numbers },
     { "floor: fork, claims, a record each in a pipe", BENCH_ROLE_FLOOR, run_record_floor, clear_own,

@@ -116,18 +116,9 @@ def get_chunks(n):
     return [max(n // divisor, 1) for divisor in (2, 4, 8, 32, 128)]
 
 
-def new_pool(keep_workers=False):
-    pool = Shm.MapReduce(np=N_WORKERS)
-    if keep_workers:
-        pool.props.keep_workers = True
-    return pool
+def new_pool(**properties):
+    return Shm.MapReduce(np=N_WORKERS, **properties)
 
-
-def has_kept_workers():
-    return Shm.MapReduce.find_property('keep-workers') is not None
-
-
-NO_KEPT_WORKERS = 'this version of the library does not keep workers'
 
 # W1: trivial items
 
@@ -216,11 +207,11 @@ def bench_many_maps():
     def repeat(one_map):
         for _ in range(n_maps):
             check_items(list(one_map(identity, range(n))), n)
-    if has_kept_workers():
-        kept = new_pool(True)
-        case.ours('Shm.MapReduce.map, kept workers', lambda: repeat(kept.map))
-    else:
-        case.leave_out('Shm.MapReduce.map, kept workers', 'ours', NO_KEPT_WORKERS)
+
+    def repeat_with_kept_workers():
+        with new_pool(keep_workers=True) as kept:
+            repeat(kept.map)
+    case.ours('Shm.MapReduce.map, kept workers', repeat_with_kept_workers)
     pool = new_pool()
     case.ours('Shm.MapReduce.map', lambda: repeat(pool.map))
     add_peers(case, ['multiprocessing.Pool', 'ProcessPoolExecutor'], repeat, get_chunks(n)[:3],

@@ -164,20 +164,29 @@ check (gpointer data)
 }
 
 static ShmMapReduce *
-new_pool (gboolean keep_workers)
+new_pool (void)
 {
   ShmMapReduce *pool = shm_map_reduce_new ();
 
   shm_map_reduce_set_n_workers (pool, BENCH_N_WORKERS);
-  if (keep_workers)
-    g_object_set (pool, "keep-workers", TRUE, NULL);
   return pool;
 }
 
-static void
-run_loops (Often *often, gboolean keep_workers)
+static ShmJob *
+new_job (void)
 {
-  g_autoptr (ShmMapReduce) pool = new_pool (keep_workers);
+  g_autoptr (ShmMapReduce) pool = new_pool ();
+  ShmJob *job = shm_job_new (pool, N_SMALL_ITEMS);
+
+  shm_job_set_keep_workers (job, TRUE);
+  return job;
+}
+
+static void
+run_new_loops (gpointer data)
+{
+  Often *often = data;
+  g_autoptr (ShmMapReduce) pool = new_pool ();
 
   for (guint64 i = 0; i < often->n_maps; i++)
     {
@@ -191,21 +200,34 @@ run_loops (Often *often, gboolean keep_workers)
 }
 
 static void
-run_new_loops (gpointer data)
-{
-  run_loops (data, FALSE);
-}
-
-static void
 run_kept_loops (gpointer data)
 {
-  run_loops (data, TRUE);
+  Often *often = data;
+  g_autoptr (ShmJob) job = new_job ();
+
+  shm_job_set_loop_func (job, add_one_to_range, often->numbers, NULL);
+  for (guint64 i = 0; i < often->n_maps; i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      change (often);
+      shm_job_run (job, NULL, &error);
+      g_assert_no_error (error);
+    }
 }
 
 static void
-run_maps (Often *often, gboolean keep_workers)
+take_results (Often *often, GPtrArray *results)
 {
-  g_autoptr (ShmMapReduce) pool = new_pool (keep_workers);
+  for (guint k = 0; k < N_SMALL_ITEMS; k++)
+    often->numbers[k] = g_variant_get_uint64 (g_ptr_array_index (results, k));
+}
+
+static void
+run_new_maps (gpointer data)
+{
+  Often *often = data;
+  g_autoptr (ShmMapReduce) pool = new_pool ();
 
   for (guint64 i = 0; i < often->n_maps; i++)
     {
@@ -216,21 +238,26 @@ run_maps (Often *often, gboolean keep_workers)
       results = shm_map_reduce_map (pool, N_SMALL_ITEMS, NULL, add_one_and_return, NULL,
                                     often->numbers, &error);
       g_assert_no_error (error);
-      for (guint k = 0; k < N_SMALL_ITEMS; k++)
-        often->numbers[k] = g_variant_get_uint64 (g_ptr_array_index (results, k));
+      take_results (often, results);
     }
-}
-
-static void
-run_new_maps (gpointer data)
-{
-  run_maps (data, FALSE);
 }
 
 static void
 run_kept_maps (gpointer data)
 {
-  run_maps (data, TRUE);
+  Often *often = data;
+  g_autoptr (ShmJob) job = new_job ();
+
+  shm_job_set_map_func (job, add_one_and_return, often->numbers, NULL);
+  for (guint64 i = 0; i < often->n_maps; i++)
+    {
+      g_autoptr (GError) error = NULL;
+
+      change (often);
+      shm_job_run (job, NULL, &error);
+      g_assert_no_error (error);
+      take_results (often, shm_job_get_results (job));
+    }
 }
 
 /* Workers that wait for a number in a descriptor of their own, and answer in another. */
@@ -313,11 +340,9 @@ static void
 compete_in_repeating (void)
 {
   static const BenchContestant contestants[] = {
-    { "shm_map_reduce_for_range, kept workers", BENCH_ROLE_OURS, run_kept_loops, clear, check,
-      BENCH_NEEDS_KEPT_WORKERS },
+    { "ShmJob of a loop, kept workers", BENCH_ROLE_OURS, run_kept_loops, clear, check },
     { "shm_map_reduce_for_range", BENCH_ROLE_OURS, run_new_loops, clear, check },
-    { "shm_map_reduce_map, kept workers", BENCH_ROLE_OURS, run_kept_maps, clear, check,
-      BENCH_NEEDS_KEPT_WORKERS },
+    { "ShmJob of a map, kept workers", BENCH_ROLE_OURS, run_kept_maps, clear, check },
     { "shm_map_reduce_map", BENCH_ROLE_OURS, run_new_maps, clear, check },
     { "floor: kept workers, woken by eventfd", BENCH_ROLE_FLOOR, run_often_floor, clear, check },
     { "OpenMP", BENCH_ROLE_PEER, run_openmp_often, clear, check, BENCH_NEEDS_OPENMP, TRUE },

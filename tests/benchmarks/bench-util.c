@@ -7,7 +7,6 @@
 #include "bench-peers.h"
 #include "bench-util.h"
 
-#include <shmem-glib/shmem-glib.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,19 +56,12 @@ bench_size (guint64 full, guint64 quick_size)
 static const char *
 get_obstacle (BenchNeeds needs)
 {
-  g_autoptr (GTypeClass) pools = NULL;
-
   switch (needs)
     {
     case BENCH_NEEDS_OPENMP:
       return peer_has_openmp () ? NULL : "built without OpenMP";
     case BENCH_NEEDS_TBB:
       return peer_has_tbb () ? NULL : "built without oneTBB";
-    case BENCH_NEEDS_KEPT_WORKERS:
-      pools = g_type_class_ref (SHM_TYPE_MAP_REDUCE);
-      return g_object_class_find_property ((GObjectClass *) pools, "keep-workers") != NULL
-                 ? NULL
-                 : "this version of the library does not keep workers";
     case BENCH_NEEDS_NOTHING:
     default:
       return NULL;

@@ -26,8 +26,7 @@ typedef enum
 {
   BENCH_NEEDS_NOTHING,
   BENCH_NEEDS_OPENMP,
-  BENCH_NEEDS_TBB,
-  BENCH_NEEDS_KEPT_WORKERS
+  BENCH_NEEDS_TBB
 } BenchNeeds;
 
 typedef void (*BenchFunc) (gpointer data);

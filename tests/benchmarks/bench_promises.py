@@ -19,7 +19,7 @@ Promise = collections.namedtuple(
 VARIANTS_FLOOR = 'floor: fork, claims, a variant each in a pipe'
 RECORDS_FLOOR = 'floor: fork, claims, a record each in a pipe'
 MAP = 'shm_map_reduce_map'
-BY_INDEX = 'shm_map_reduce_for_range into an array'
+BY_INDEX = 'shm_map_reduce_map_into'
 FOR_RANGE = 'shm_map_reduce_for_range'
 OPENMP = 'OpenMP, one a claim'
 FORK = 'floor: fork, exit, wait'
@@ -55,7 +55,7 @@ PROMISES = [
     Promise('W2-small', MAP, most=1.5, against=[FORK]),
     Promise('W2-array', MAP, most=1.5, against=[FORK]),
     Promise('W2-private', MAP, most=1.5, against=[FORK]),
-    Promise('W2b', f'{FOR_RANGE}, kept workers', most=100),
+    Promise('W2b', 'ShmJob of a loop, kept workers', most=100),
 
     Promise('W3-new', FOR_RANGE, most=1.15, against=['OpenMP']),
     Promise('W3-python', PYTHON_MAP, most=1, against=[PEERS]),

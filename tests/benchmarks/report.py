@@ -68,8 +68,8 @@ def get_processor():
 
 def describe_machine():
     return {'processor': get_processor(), 'processors': os.cpu_count(),
-            'kernel': '.'.join(platform.release().split('.')[:2]), 'python': platform.python_version(),
-            'date': datetime.date.today().isoformat()}
+            'kernel': '.'.join(platform.release().split('.')[:2]),
+            'python': platform.python_version(), 'date': datetime.date.today().isoformat()}
 
 
 def warn(text):

@@ -4,6 +4,7 @@
 """Results and items on their way between processes."""
 
 import array
+import collections
 import datetime
 import enum
 import os
@@ -155,3 +156,45 @@ def test_nothing_is_kept(pool):
 def test_results_that_are_hidden_do_not_travel(pool):
     """An item worked on here and there: where it was done is no part of its result."""
     assert os.getpid() not in pool.map(lambda i: os.getpid(), range(9))
+
+
+class Number(enum.IntEnum):
+    ONE = 1
+
+
+class Text(str):
+    pass
+
+
+PLAIN = [
+    [1, 2.5, None, True, 'a'], (1, 'a\udc80'), {}, [], (), {'a': 1, 2: None, 2.5: 'b', None: True},
+    {'a': 2 ** 100, 'b': -0.0}, collections.Counter('abca'), collections.OrderedDict(a=1),
+    {Number.ONE: 1}, [Number.ONE], {'a': Text('b')}, {'a': [1]}, [b'a'], ({'a': 1},), {(1, 2): 3},
+    [bytearray(b'a')], [memoryview(b'a').tobytes()], [compile('1', 'x', 'eval').co_name]]
+
+
+@pytest.mark.parametrize('value', PLAIN, ids=repr)
+def test_plain_results_and_those_that_only_look_so(pool, value):
+    def get_types(value):
+        parts = list(value.items()) if isinstance(value, dict) else value
+        return type(value), [get_types(part) if isinstance(part, (list, tuple, dict)) else type(part)
+                             for part in parts]
+
+    for result in pool.map(lambda i: value, range(20), chunksize=7):
+        assert result == value
+        assert get_types(result) == get_types(value)
+
+
+def test_what_is_no_plain_value_is_told(pool):
+    with pytest.raises(Shm.WorkerException):
+        pool.map(lambda i: compile('1', 'x', 'eval'), range(3))
+    with pytest.raises(Shm.WorkerException):
+        pool.map(lambda i: [compile('1', 'x', 'eval')], range(3))
+
+
+def test_results_that_are_one_object_stay_one(pool):
+    shared = {'a': 1}
+    for first, second in pool.map(lambda i: (shared, shared), range(4)):
+        assert first is second
+    word = 'a long word'
+    assert pool.map(lambda i: [word, i, word], range(4))[3] == [word, 3, word]

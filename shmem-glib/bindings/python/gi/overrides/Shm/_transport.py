@@ -3,14 +3,16 @@
 
 """The results of a range on their way to the caller: one variant of bytes.
 
-Its first byte says how they are packed: numbers as an array, Nones as their count, everything else
-as one pickle, whose large buffers are put into shared memory and used there in place.
+Its first byte says how they are packed: numbers as an array, Nones as their count, flat lists, tuples
+and dicts of numbers and strings by marshal, which takes less than half of the time of a pickle,
+everything else as one pickle, whose large buffers are put into shared memory and used there in place.
 """
 
 from __future__ import annotations
 
 import array
 import ctypes
+import marshal
 import pickle
 import sys
 from typing import Any, Callable
@@ -25,6 +27,9 @@ INTEGERS = b'q'
 FLOATS = b'd'
 NOTHING = b'n'
 PICKLE = b'p'
+PLAIN = b'm'
+
+_SCALARS = frozenset((bool, float, int, str, type(None)))
 
 
 class _PyBuffer(ctypes.Structure):
@@ -78,6 +83,21 @@ def _dump(value: Any, put: Callable[[pickle.PickleBuffer], bool]) -> bytes:
     return stream.getvalue()
 
 
+def _is_plain(results: list) -> bool:
+    """Whether there is nothing in them that marshal would not give back as it was."""
+    for result in results:
+        kind = type(result)
+        if kind is dict:
+            kinds = {*map(type, result), *map(type, result.values())}
+        elif kind is list or kind is tuple:
+            kinds = set(map(type, result))
+        else:
+            kinds = {kind}
+        if not kinds <= _SCALARS:
+            return False
+    return True
+
+
 class Packer:
     """Packs the results of ranges, in a worker process."""
 
@@ -122,6 +142,8 @@ class Packer:
                     pass
             elif kind is type(None):
                 return new_bytes(NOTHING + str(len(results)).encode())
+        if _is_plain(results):
+            return new_bytes(PLAIN + marshal.dumps(results))
         try:
             return new_bytes(self._pickle(results))
         except GLib.Error:
@@ -145,6 +167,8 @@ def unpack(variant: GLib.Variant, job: Any) -> list:
         return numbers.tolist()
     if kind == NOTHING:
         return [None] * int(data[1:])
+    if kind == PLAIN:
+        return marshal.loads(memoryview(data)[1:])
     import io
     stream = io.BytesIO(data)
     stream.seek(1)

@@ -115,8 +115,8 @@ shm_histogram_region (ShmMapReduce *pool, guint rank, gpointer user_data, GError
 
   if (counts == NULL)
     {
-      g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY, _ ("No memory for %zu counts"),
-                   histogram->n_bins);
+      g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,
+                   _ ("No memory for the counts of %zu bins"), histogram->n_bins);
       return NULL;
     }
   if (!shm_map_reduce_share_range (pool, 0, histogram->n_blocks, SHM_SCHEDULE_DYNAMIC, 0,
@@ -228,7 +228,8 @@ shm_map_reduce_histogram (ShmMapReduce *self,
   if (edges == NULL)
     {
       g_set_error (error, SHM_ERROR, n_bins == 0 ? SHM_ERROR_INVALID_ARGUMENT : SHM_ERROR_NO_MEMORY,
-                   _ ("A histogram cannot have %" G_GUINT64_FORMAT " bins"), n_bins);
+                   _ ("%llu is not a possible number of bins of a histogram"),
+                   (unsigned long long) n_bins);
       return NULL;
     }
 
@@ -255,7 +256,7 @@ shm_histogram_copy_edges (ShmArray *edges, GError **error)
   if (copy == NULL)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,
-                   _ ("A histogram cannot have %" G_GUINT64_FORMAT " bins"), (guint64) n);
+                   _ ("No memory for the %zu edges of a histogram"), n);
       return NULL;
     }
 

@@ -44,9 +44,8 @@ shm_array_check_file_size (ShmArray *self, guint64 offset, guint64 size, GError 
 
   g_set_error (
       error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
-      _ ("The file has %" G_GUINT64_FORMAT
-         " bytes, and is too short for an array of %zu bytes at offset %" G_GUINT64_FORMAT),
-      size, n_bytes, offset);
+      _ ("The file has %llu bytes, and is too short for an array of %zu bytes at offset %llu"),
+      (unsigned long long) size, n_bytes, (unsigned long long) offset);
   return FALSE;
 }
 

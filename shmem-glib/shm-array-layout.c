@@ -91,16 +91,15 @@ shm_array_attach (
       before > offset || shm_array_get_n_bytes (self) > size)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
-                   _ ("An array at offset %" G_GUINT64_FORMAT
-                      " does not lie within its memory of %zu bytes"),
-                   offset, size);
+                   _ ("An array at offset %llu does not lie within its memory of %zu bytes"),
+                   (unsigned long long) offset, size);
       return FALSE;
     }
   if (!shm_array_is_aligned (self, offset))
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("Items of type %s at offset %" G_GUINT64_FORMAT " are not aligned"),
-                   shm_dtype_to_string (self->dtype), offset);
+                   _ ("Items of type %s at offset %llu are not aligned"),
+                   shm_dtype_to_string (self->dtype), (unsigned long long) offset);
       return FALSE;
     }
 

@@ -189,7 +189,7 @@ GError *
 shm_failure_to_error (const ShmFailure *self)
 {
   GError *error = g_error_copy (self->error);
-  g_autofree char *item = g_strdup_printf ("%" G_GUINT64_FORMAT, self->index);
+  unsigned long long item = self->index;
   g_autofree char *inner = g_steal_pointer (&error->message);
 
   if (self->index == SHM_NO_ITEM && self->pid != 0)
@@ -198,10 +198,10 @@ shm_failure_to_error (const ShmFailure *self)
   else if (self->index == SHM_NO_ITEM)
     error->message = g_strdup_printf (_ ("Worker %d: %s"), self->rank, inner);
   else if (self->pid != 0)
-    error->message = g_strdup_printf (_ ("Item %s on worker %d (process %d): %s"), item, self->rank,
-                                      (gint) self->pid, inner);
+    error->message = g_strdup_printf (_ ("Item %llu on worker %d (process %d): %s"), item,
+                                      self->rank, (gint) self->pid, inner);
   else
-    error->message = g_strdup_printf (_ ("Item %s on worker %d: %s"), item, self->rank, inner);
+    error->message = g_strdup_printf (_ ("Item %llu on worker %d: %s"), item, self->rank, inner);
   return error;
 }
 

@@ -94,10 +94,8 @@ shm_input_open (ShmInput *self, guint64 window, ShmArena *arena, GError **error)
     self->ends = g_try_new0 (guint64, window);
   if (self->fed == NULL && self->ends == NULL)
     {
-      g_autofree char *n_items = g_strdup_printf ("%" G_GUINT64_FORMAT, window);
-
-      g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY, _ ("No memory for a window of %s items"),
-                   n_items);
+      g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,
+                   _ ("No memory for a window of %llu items"), (unsigned long long) window);
       return FALSE;
     }
   return TRUE;

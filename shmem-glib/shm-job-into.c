@@ -15,24 +15,23 @@
 gboolean
 shm_job_check_into (ShmJob *self, GError **error)
 {
-  g_autofree char *n_items = NULL;
-  g_autofree char *n_places = NULL;
+  gsize n_places;
 
   if (self->work.kind != SHM_WORK_INTO)
     return TRUE;
   if (!shm_array_check_open (self->work.into, error))
     return FALSE;
-  if (self->input.kind != SHM_INPUT_FEED && self->n_items <= self->work.into->shape[0])
+  n_places = self->work.into->shape[0];
+  if (self->input.kind != SHM_INPUT_FEED && self->n_items <= n_places)
     return TRUE;
-  n_items = g_strdup_printf ("%" G_GUINT64_FORMAT, self->n_items);
-  n_places = g_strdup_printf ("%" G_GSIZE_FORMAT, self->work.into->shape[0]);
   if (self->input.kind == SHM_INPUT_FEED)
     g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                 _ ("Nobody knows whether all items that are fed fit into an array of %s"),
+                 _ ("Nobody knows whether all items that are fed fit into an array of length %zu"),
                  n_places);
   else
     g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                 _ ("%s items do not fit into an array of %s"), n_items, n_places);
+                 _ ("%llu items do not fit into an array of length %zu"),
+                 (unsigned long long) self->n_items, n_places);
   return FALSE;
 }
 

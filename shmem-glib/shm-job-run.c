@@ -171,11 +171,9 @@ shm_job_check (ShmJob *self, GCancellable *cancellable, GError **error)
       (self->work.kind == SHM_WORK_MAP && self->output == SHM_OUTPUT_LIST &&
        self->n_items > G_MAXUINT))
     {
-      g_autofree char *n_items = g_strdup_printf ("%" G_GUINT64_FORMAT, self->n_items);
-
       g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("A job cannot have %s items; without a list of results it may have more"),
-                   n_items);
+                   _ ("A job cannot have %llu items; without a list of results it may have more"),
+                   (unsigned long long) self->n_items);
       return FALSE;
     }
   return shm_job_check_into (self, error);

@@ -274,7 +274,7 @@ shm_npy_parse (const guint8 *bytes, gsize n_bytes, ShmNpyHeader *header, GError 
   if (length > SHM_NPY_MAX_HEADER - header->offset)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("a header of %" G_GUINT64_FORMAT " bytes is too long"), length);
+                   _ ("a header of %llu bytes is too long"), (unsigned long long) length);
       return FALSE;
     }
   if (n_bytes - header->offset < length)

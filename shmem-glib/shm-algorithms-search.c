@@ -428,13 +428,18 @@ shm_map_reduce_searchsorted (ShmMapReduce *self,
 
   if (!shm_algorithms_check_real (sorted, error) || !shm_array_check_open (values, error))
     return NULL;
-  if (sorted->n_dims != 1 || sorted->dtype != values->dtype)
+  if (sorted->n_dims != 1)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("Values of type %s cannot be searched for in an array of %zu dimensions with "
-                      "items of type %s"),
-                   shm_dtype_to_string (values->dtype), sorted->n_dims,
-                   shm_dtype_to_string (sorted->dtype));
+                   _ ("Only an array with one axis can be searched, not one with %zu"),
+                   sorted->n_dims);
+      return NULL;
+    }
+  if (sorted->dtype != values->dtype)
+    {
+      g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
+                   _ ("Values of type %s cannot be searched for among items of type %s"),
+                   shm_dtype_to_string (values->dtype), shm_dtype_to_string (sorted->dtype));
       return NULL;
     }
 

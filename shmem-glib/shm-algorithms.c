@@ -387,8 +387,8 @@ shm_algorithms_check_map (ShmArray *input, ShmArray *output, GError **error)
   if (input->n_elements != output->n_elements)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("An array of %zu items does not match one of %zu"), output->n_elements,
-                   input->n_elements);
+                   _ ("The arrays differ in their numbers of items: %zu and %zu"),
+                   input->n_elements, output->n_elements);
       return FALSE;
     }
   return TRUE;

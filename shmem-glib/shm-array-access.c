@@ -348,7 +348,9 @@ shm_array_encode_item (ShmArray *self, GVariant *value, ShmItemBuffer *buffer, G
       if (n_bytes == self->item_size)
         return bytes;
       g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("A record of this array has %zu bytes, not %zu"), self->item_size, n_bytes);
+                   shm_ngettext ("A record of this array has %zu byte, not %zu",
+                                 "A record of this array has %zu bytes, not %zu", self->item_size),
+                   self->item_size, n_bytes);
       return NULL;
     }
 
@@ -375,8 +377,10 @@ shm_array_locate (ShmArray *self, const gsize *index, gsize n_index, GError **er
   if (n_index != self->n_dims)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
-                   _ ("An index of %zu numbers does not fit an array of %zu dimensions"), n_index,
-                   self->n_dims);
+                   shm_ngettext ("An index of length %zu does not fit an array of %zu dimension",
+                                 "An index of length %zu does not fit an array of %zu dimensions",
+                                 self->n_dims),
+                   n_index, self->n_dims);
       return NULL;
     }
 

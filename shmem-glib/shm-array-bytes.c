@@ -31,9 +31,12 @@ shm_array_locate_bytes (ShmArray *self, guint64 offset, gsize n_bytes, GError **
     }
   if (offset > size || n_bytes > size - offset)
     {
-      g_set_error (error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
-                   _ ("%zu bytes from offset %llu on do not lie within the %zu bytes of the array"),
-                   n_bytes, (unsigned long long) offset, size);
+      g_set_error (
+          error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
+          shm_ngettext ("%zu byte from offset %llu on does not lie within the array of size %zu",
+                        "%zu bytes from offset %llu on do not lie within the array of size %zu",
+                        n_bytes),
+          n_bytes, (unsigned long long) offset, size);
       return NULL;
     }
   /* An array without items has no memory, and nothing is read or written there. */

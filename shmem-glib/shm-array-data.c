@@ -48,7 +48,9 @@ shm_array_new_from_items (ShmDtype dtype,
       g_autofree char *text = shm_shape_to_string (shape, n_dims);
 
       g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("An array of type %s and shape %s has %zu bytes, not %zu"),
+                   shm_ngettext ("An array of type %s and shape %s has %zu byte, not %zu",
+                                 "An array of type %s and shape %s has %zu bytes, not %zu",
+                                 shm_array_get_n_bytes (layout)),
                    shm_dtype_to_string (dtype), text, shm_array_get_n_bytes (layout), n_bytes);
       return NULL;
     }

@@ -157,8 +157,10 @@ shm_array_add_field (ShmArray *self,
   if (!shm_array_holds_field (self, item_size, offset, shape, n_dims))
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
-                   _ ("The field “%s” reaches beyond the end of a record of %zu bytes"), name,
-                   self->item_size);
+                   shm_ngettext ("The field “%s” reaches beyond the end of a record of %zu byte",
+                                 "The field “%s” reaches beyond the end of a record of %zu bytes",
+                                 self->item_size),
+                   name, self->item_size);
       return FALSE;
     }
 

@@ -44,7 +44,10 @@ shm_array_check_file_size (ShmArray *self, guint64 offset, guint64 size, GError 
 
   g_set_error (
       error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
-      _ ("The file has %llu bytes, and is too short for an array of %zu bytes at offset %llu"),
+      shm_ngettext (
+          "The file has %llu byte, and is too short for an array of size %zu at offset %llu",
+          "The file has %llu bytes, and is too short for an array of size %zu at offset %llu",
+          size),
       (unsigned long long) size, n_bytes, (unsigned long long) offset);
   return FALSE;
 }

@@ -91,7 +91,9 @@ shm_array_attach (
       before > offset || shm_array_get_n_bytes (self) > size)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
-                   _ ("An array at offset %llu does not lie within its memory of %zu bytes"),
+                   shm_ngettext (
+                       "An array at offset %llu does not lie within its memory of %zu byte",
+                       "An array at offset %llu does not lie within its memory of %zu bytes", size),
                    (unsigned long long) offset, size);
       return FALSE;
     }

@@ -21,7 +21,9 @@ shm_array_refuse_shape (ShmArray *self, const gsize *shape, gsize n_dims, GError
   g_autofree char *text = shm_shape_to_string (shape, n_dims);
 
   g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-               _ ("An array of %zu items cannot have the shape %s"), self->n_elements, text);
+               shm_ngettext ("An array of %zu item cannot have the shape %s",
+                             "An array of %zu items cannot have the shape %s", self->n_elements),
+               self->n_elements, text);
   return FALSE;
 }
 
@@ -207,9 +209,12 @@ shm_array_transpose (ShmArray *self, const guint *axes, gsize n_axes, GError **e
     return NULL;
   if (axes != NULL && n_axes != self->n_dims)
     {
-      g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("An array of %zu dimensions cannot be transposed with %zu axes"),
-                   self->n_dims, n_axes);
+      g_set_error (
+          error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
+          shm_ngettext ("An array of %zu dimension cannot be transposed by a list of length %zu",
+                        "An array of %zu dimensions cannot be transposed by a list of length %zu",
+                        self->n_dims),
+          self->n_dims, n_axes);
       return NULL;
     }
 
@@ -261,7 +266,10 @@ shm_array_insert_axis (ShmArray *self, guint axis, GError **error)
   if (axis > self->n_dims)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
-                   _ ("An array of %zu dimensions cannot get a new axis %u"), self->n_dims, axis);
+                   shm_ngettext ("An array of %zu dimension cannot get a new axis %u",
+                                 "An array of %zu dimensions cannot get a new axis %u",
+                                 self->n_dims),
+                   self->n_dims, axis);
       return NULL;
     }
 

@@ -53,7 +53,9 @@ shm_array_check_axis (ShmArray *self, guint axis, GError **error)
     return TRUE;
 
   g_set_error (error, SHM_ERROR, SHM_ERROR_OUT_OF_BOUNDS,
-               _ ("There is no axis %u in an array of %zu dimensions"), axis, self->n_dims);
+               shm_ngettext ("There is no axis %u in an array of %zu dimension",
+                             "There is no axis %u in an array of %zu dimensions", self->n_dims),
+               axis, self->n_dims);
   return FALSE;
 }
 

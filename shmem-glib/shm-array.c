@@ -129,9 +129,12 @@ shm_array_set_layout (ShmArray *self,
     {
       g_autofree char *text = shm_shape_to_string (shape, n_dims);
 
-      g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("An array of shape %s, with %zu bytes an item, is too large to address"),
-                   text, item_size);
+      g_set_error (
+          error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
+          shm_ngettext ("An array of shape %s, with %zu byte an item, is too large to address",
+                        "An array of shape %s, with %zu bytes an item, is too large to address",
+                        item_size),
+          text, item_size);
     }
   return fits;
 }
@@ -150,8 +153,9 @@ shm_array_check_item_size (ShmDtype dtype, gsize *item_size, GError **error)
   if (dtype != SHM_DTYPE_RECORD && *item_size != 0 && *item_size != natural_size)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                   _ ("An item of type %s has %zu bytes, not %zu"), shm_dtype_to_string (dtype),
-                   natural_size, *item_size);
+                   shm_ngettext ("An item of type %s has %zu byte, not %zu",
+                                 "An item of type %s has %zu bytes, not %zu", natural_size),
+                   shm_dtype_to_string (dtype), natural_size, *item_size);
       return FALSE;
     }
   if (*item_size == 0)

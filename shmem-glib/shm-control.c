@@ -131,8 +131,10 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
       shm_fork_close_fd (&fd);
       shm_fork_close_fd (&self->map_fd);
       g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,
-                   _ ("No shared memory for the control of %u workers: %s"), settings->n_workers,
-                   g_strerror (saved_errno));
+                   shm_ngettext ("No shared memory for the control of %u worker: %s",
+                                 "No shared memory for the control of %u workers: %s",
+                                 settings->n_workers),
+                   settings->n_workers, g_strerror (saved_errno));
       return NULL;
     }
 

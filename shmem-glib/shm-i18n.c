@@ -63,3 +63,15 @@ shm_gettext (const char *message)
   return message;
 #endif
 }
+
+/* Where a message has several numbers, @n is the one that is spelt with a unit. */
+const char *
+shm_ngettext (const char *singular, const char *plural, gulong n)
+{
+#if ENABLE_NLS
+  shm_i18n_init ();
+  return g_dngettext (GETTEXT_PACKAGE, singular, plural, n);
+#else
+  return n == 1 ? singular : plural;
+#endif
+}

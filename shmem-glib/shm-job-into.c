@@ -30,7 +30,8 @@ shm_job_check_into (ShmJob *self, GError **error)
                  n_places);
   else
     g_set_error (error, SHM_ERROR, SHM_ERROR_INVALID_ARGUMENT,
-                 _ ("%llu items do not fit into an array of length %zu"),
+                 shm_ngettext ("%llu item does not fit into an array of length %zu",
+                               "%llu items do not fit into an array of length %zu", self->n_items),
                  (unsigned long long) self->n_items, n_places);
   return FALSE;
 }

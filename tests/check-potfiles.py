@@ -12,7 +12,7 @@ import sys
 def main():
     root = pathlib.Path(sys.argv[1])
     wanted = {str(path.relative_to(root)) for path in root.glob('shmem-glib/**/*.c')
-              if re.search(r'\b_ \(', path.read_text(encoding='utf-8'))}
+              if re.search(r'\b(_|shm_ngettext) \(\s*"', path.read_text(encoding='utf-8'))}
     listed = {line for line in (root / 'po/POTFILES').read_text(encoding='utf-8').split('\n')
               if line and not line.startswith('#')}
     for name in sorted(wanted - listed):

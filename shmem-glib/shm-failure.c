@@ -101,7 +101,8 @@ shm_failure_set_final (ShmFailure *self, const char *why)
   g_autofree char *message = g_steal_pointer (&self->error->message);
 
   self->is_final = TRUE;
-  self->error->message = g_strdup_printf ("%s (%s)", message, why);
+  /* TRANSLATORS: how a worker died, and more about it, such as “while it was set up” */
+  self->error->message = g_strdup_printf (_ ("%s (%s)"), message, why);
 }
 
 ShmFailure *
@@ -192,6 +193,7 @@ shm_failure_to_error (const ShmFailure *self)
   unsigned long long item = self->index;
   g_autofree char *inner = g_steal_pointer (&error->message);
 
+  /* TRANSLATORS: numbers of workers and items count from 0; behind the colon stands what went wrong */
   if (self->index == SHM_NO_ITEM && self->pid != 0)
     error->message =
         g_strdup_printf (_ ("Worker %d (process %d): %s"), self->rank, (gint) self->pid, inner);

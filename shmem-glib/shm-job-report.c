@@ -146,7 +146,7 @@ shm_job_save_trace (ShmJob *self)
     return;
   file = shm_job_get_trace_file ();
   if (file != NULL && !shm_trace_write (self->trace, file, NULL, &error))
-    g_message (_ ("The trace of a job cannot be written: %s"), error->message);
+    g_message ("%s", error->message);
 }
 
 static gint

@@ -71,11 +71,14 @@ shm_process_get_loss (ShmProcess *self, guint rank)
   if (work->program != NULL && line->life == SHM_LIFE_NONE)
     return _ ("before the program had begun to work");
   if (line->life == SHM_LIFE_SET_UP)
+    /* TRANSLATORS: “it” is the worker; put in parentheses behind how the worker died */
     return _ ("while it was set up");
   if (work->tear_down.func == NULL || self->slots[rank].summed_up || line->life == SHM_LIFE_OVER)
     return NULL;
   if (line->life == SHM_LIFE_TEAR_DOWN)
+    /* TRANSLATORS: “it” is the worker; put in parentheses behind how the worker died */
     return _ ("while it was torn down");
+  /* TRANSLATORS: “it” is the worker; put in parentheses behind how the worker died */
   return line->n_done > 0 ? _ ("what it had gathered is lost") : NULL;
 }
 

@@ -122,6 +122,7 @@ shm_wire_check_header (const ShmWireReader *self, guint64 first, guint64 limit, 
 
   if (kind < SHM_FRAME_RESULT || kind > SHM_FRAME_TRACE ||
       (kind != header->kind && self->arena == NULL))
+    /* TRANSLATORS: what is wrong in “What a worker sent is damaged (%s)”; so are the next ones */
     what = _ ("unknown kind");
   else if (header->type_length == 0 || header->type_length > MAX_TYPE_LENGTH)
     what = _ ("length of the type");
@@ -248,6 +249,7 @@ shm_wire_parse (const ShmWireReader *self, guint8 *body, gboolean is_small, GErr
 
   if (value == NULL && (error == NULL || *error == NULL))
     g_set_error (error, SHM_ERROR, SHM_ERROR_BAD_RESULT, _ ("What a worker sent is damaged (%s)"),
+                 /* TRANSLATORS: what is wrong in “What a worker sent is damaged (%s)” */
                  _ ("not a value of its type"));
   return value ? g_variant_ref_sink (value) : NULL;
 }
@@ -297,6 +299,7 @@ shm_wire_read (ShmWireReader *self,
   if (available > SHM_RING_DATA)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_BAD_RESULT, _ ("What a worker sent is damaged (%s)"),
+                   /* TRANSLATORS: what is wrong in “What a worker sent is damaged (%s)” */
                    _ ("position in the stream"));
       return SHM_WIRE_ERROR;
     }

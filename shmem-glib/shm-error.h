@@ -22,6 +22,10 @@ G_BEGIN_DECLS
  *
  * The error domain of shmem-glib; its codes are in #ShmError.
  *
+ * Messages are in the language of the locale, where there is a translation and the application has called
+ * setlocale(). They are looked for in the prefix in which the library is. An application that has them elsewhere calls
+ * bindtextdomain ("shmem-glib-1.0", folder) before it makes other calls.
+ *
  * Since: 1.0
  */
 #define SHM_ERROR (shm_error_quark ())

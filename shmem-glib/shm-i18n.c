@@ -34,6 +34,16 @@ shm_i18n_find_dir (void)
   return g_strdup (SHM_LOCALE_DIR);
 }
 
+/* An application that carries the library with it may have bound the domain before, to the folder where its translations
+ * are. What an unbound domain is said to be differs between C libraries.
+ */
+static gboolean
+shm_i18n_is_bound (void)
+{
+  return g_strcmp0 (bindtextdomain (GETTEXT_PACKAGE, NULL),
+                    bindtextdomain (GETTEXT_PACKAGE "-unbound", NULL)) != 0;
+}
+
 static void
 shm_i18n_init (void)
 {
@@ -44,7 +54,8 @@ shm_i18n_init (void)
       int saved_errno = errno;
       g_autofree char *folder = shm_i18n_find_dir ();
 
-      bindtextdomain (GETTEXT_PACKAGE, folder);
+      if (!shm_i18n_is_bound ())
+        bindtextdomain (GETTEXT_PACKAGE, folder);
       bind_textdomain_codeset (GETTEXT_PACKAGE, "UTF-8");
       /* It may be among the arguments of the call that the message is for. */
       errno = saved_errno;

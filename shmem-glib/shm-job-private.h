@@ -71,9 +71,9 @@ struct _ShmJob
   GSource *tick_source;
   ShmJobDoneFunc done;
   gpointer done_data;
-  GMainContext *borrowed; /* owned; the task's reference was given back, see shm-job-run.c */
-  guint n_holds;          /* the job must not end yet */
-  gboolean ended;         /* it would have */
+  gboolean has_task; /* which holds it: see shm-job-run.c */
+  guint n_holds;     /* the job must not end yet */
+  gboolean ended;    /* it would have */
   GError *error;
   GPtrArray *results;    /* by item */
   GArray *ranges;        /* of ShmRangeResult, as they came */
@@ -142,6 +142,6 @@ gboolean shm_job_start (ShmJob *self,
 void shm_job_abort (ShmJob *self, GError *error);
 gboolean shm_job_is_serial (ShmJob *self);
 void shm_job_release_hold (ShmJob *self);
-gboolean shm_job_drop (ShmJob *self);
+void shm_job_check_dropped (ShmJob *self);
 
 G_END_DECLS

@@ -86,9 +86,11 @@ shm_job_update_progress (ShmJob *self, gint64 now)
 static gboolean
 shm_job_tick (gpointer job)
 {
-  g_autoptr (ShmJob) self = g_object_ref (job);
+  g_autoptr (ShmJob) self = NULL;
   gint64 now = g_get_monotonic_time ();
 
+  shm_job_check_dropped (job);
+  self = g_object_ref (job);
   shm_job_update_progress (self, now);
   if (shm_job_shows_progress (self) && ++self->n_ticks % TICKS_A_LINE == 0)
     shm_job_show_progress (self, now, "");

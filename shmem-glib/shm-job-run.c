@@ -9,10 +9,9 @@
  * called. The backend's finished () is the only way from RUNNING to DONE: there the backend is
  * freed, and with it every child, descriptor and mapping; it waits for those that hold the job.
  *
- * An asynchronous run has a GTask, which holds the job. Its reference is given back while the job runs, so
- * that the job notices when nobody else holds it: dispose () then takes the reference again and cancels the job, which
- * ends as any other that was cancelled. That may happen in any thread, while the job ends in its own: whoever
- * takes `borrowed` away, by one exchange, has taken the reference back.
+ * An asynchronous run has a GTask, which holds the job. Each tick of the job looks whether nobody else does, and cancels it
+ * then. To give the task's reference back and take it again in dispose () would tell at once, but GLib still uses an object that
+ * was revived there, without a reference, while another thread may drop it for good.
  */
 
 #include "config.h"
@@ -65,25 +64,10 @@ shm_job_release (ShmJob *self)
   g_clear_pointer (&self->context, g_main_context_unref);
 }
 
-/* Takes back the reference that the task of the run has given away; NULL: it has one. */
-static GMainContext *
-shm_job_take_back (ShmJob *self)
-{
-  GMainContext *context;
-
-  /* Before the exchange, after which nobody else may hold the job. */
-  g_object_ref (self);
-  context = __atomic_exchange_n (&self->borrowed, NULL, __ATOMIC_SEQ_CST);
-  if (context == NULL)
-    g_object_unref (self);
-  return context;
-}
-
 static void
 shm_job_finished (gpointer job)
 {
   g_autoptr (ShmJob) self = g_object_ref (job);
-  g_autoptr (GMainContext) borrowed = NULL;
   ShmJobDoneFunc done = self->done;
 
   if (self->n_holds > 0)
@@ -92,7 +76,6 @@ shm_job_finished (gpointer job)
       return;
     }
   shm_job_flush (self);
-  borrowed = shm_job_take_back (self);
   /* Who cancels while the last items end must not be told that nothing was cancelled. */
   if (self->error == NULL)
     g_cancellable_set_error_if_cancelled (self->cancellable, &self->error);
@@ -375,34 +358,13 @@ shm_job_start (ShmJob *self,
   return TRUE;
 }
 
-static gboolean
-shm_job_cancel_dropped (gpointer job)
+/* Ends the job if nobody holds it but the task of its run. For the job's context. */
+void
+shm_job_check_dropped (ShmJob *self)
 {
-  ShmJob *self = job;
-
-  if (self->state == SHM_JOB_RUNNING)
+  if (self->has_task && g_atomic_int_get (&G_OBJECT (self)->ref_count) == 1)
     shm_job_abort (self, g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CANCELLED,
                                               _ ("The job was dropped while it ran")));
-  return G_SOURCE_REMOVE;
-}
-
-/* Nobody holds the job any more, in whatever thread. TRUE: its run goes on, and so does the job. */
-gboolean
-shm_job_drop (ShmJob *self)
-{
-  g_autoptr (GMainContext) context = shm_job_take_back (self);
-
-  if (context == NULL)
-    return FALSE;
-  if (g_main_context_acquire (context))
-    {
-      shm_job_cancel_dropped (self);
-      g_main_context_release (context);
-    }
-  else
-    g_main_context_invoke_full (context, G_PRIORITY_HIGH, shm_job_cancel_dropped,
-                                g_object_ref (self), g_object_unref);
-  return TRUE;
 }
 
 /**
@@ -458,6 +420,7 @@ shm_job_return (ShmJob *self, GError *error, gpointer data)
 {
   g_autoptr (GTask) task = data;
 
+  self->has_task = FALSE;
   if (error != NULL)
     g_task_return_error (task, error);
   else
@@ -480,8 +443,7 @@ shm_job_start_task (gpointer data)
       g_object_unref (task);
       return G_SOURCE_REMOVE;
     }
-  __atomic_store_n (&self->borrowed, g_main_context_ref (context), __ATOMIC_SEQ_CST);
-  g_object_unref (self);
+  self->has_task = TRUE;
   return G_SOURCE_REMOVE;
 }
 

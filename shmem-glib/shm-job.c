@@ -25,7 +25,8 @@
  * error, if that is a terminal. With `SHM_TRACE=`file, each job writes its trace, see shm_job_write_trace(): the first one
  * that ends to that file, the second one to name-2.json if it is name.json, and so on.
  *
- * A job that loses its last reference while it runs asynchronously is cancelled: hold one for as long as it is to run.
+ * A job that loses its last reference while it runs asynchronously is cancelled soon after: hold one for as long as it is to
+ * run.
  *
  * Since: 1.0
  */
@@ -92,15 +93,6 @@ shm_job_clear_calls (ShmJob *self)
   for (i = 0; i < G_N_ELEMENTS (calls); i++)
     shm_job_set_call (calls[i], NULL, NULL, NULL);
   g_clear_pointer (&self->work.program, shm_program_free);
-}
-
-static void
-shm_job_dispose (GObject *object)
-{
-  ShmJob *self = SHM_JOB (object);
-
-  if (!shm_job_drop (self))
-    G_OBJECT_CLASS (shm_job_parent_class)->dispose (object);
 }
 
 static void
@@ -231,7 +223,6 @@ shm_job_class_init (ShmJobClass *klass)
   GParamFlags telling = G_PARAM_READABLE | G_PARAM_EXPLICIT_NOTIFY | G_PARAM_STATIC_STRINGS;
 
   object_class->constructed = shm_job_constructed;
-  object_class->dispose = shm_job_dispose;
   object_class->finalize = shm_job_finalize;
   object_class->get_property = shm_job_get_property;
   object_class->set_property = shm_job_set_property;

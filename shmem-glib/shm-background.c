@@ -80,6 +80,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
+#include "shm-cancel-source-private.h"
 #include "shm-context-source-private.h"
 #include "shm-error.h"
 #include "shm-fork-private.h"
@@ -354,11 +355,10 @@ shm_background_run (ShmBackground *self, GCancellable *cancellable)
 
   if (cancellable != NULL)
     {
-      cancel_source = g_cancellable_source_new (cancellable);
+      cancel_source = shm_cancel_source_new (cancellable, self->inner);
       g_source_set_callback (cancel_source, G_SOURCE_FUNC (shm_background_wake), &woken, NULL);
       g_source_attach (cancel_source, self->inner);
     }
-  /* A cancellable is cancelled a moment before it tells its source, which must not be freed meanwhile. */
   while (!self->ended && !woken)
     g_main_context_iteration (self->inner, TRUE);
   if (cancel_source != NULL)
@@ -490,7 +490,7 @@ shm_background_wait_async (ShmBackground *self,
   shm_background_attach (task, wait->source);
   if (cancellable != NULL)
     {
-      wait->cancel_source = g_cancellable_source_new (cancellable);
+      wait->cancel_source = shm_cancel_source_new (cancellable, g_task_get_context (task));
       g_source_set_callback (wait->cancel_source, G_SOURCE_FUNC (shm_background_wait_cancelled),
                              task, NULL);
       shm_background_attach (task, wait->cancel_source);

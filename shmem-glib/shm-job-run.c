@@ -20,6 +20,7 @@
 
 #include <string.h>
 
+#include "shm-cancel-source-private.h"
 #include "shm-cpu.h"
 #include "shm-debug.h"
 #include "shm-error.h"
@@ -351,7 +352,7 @@ shm_job_start (ShmJob *self,
   if (cancellable != NULL)
     {
       self->cancellable = g_object_ref (cancellable);
-      self->cancel_source = g_cancellable_source_new (cancellable);
+      self->cancel_source = shm_cancel_source_new (cancellable, context);
       g_source_set_callback (self->cancel_source, G_SOURCE_FUNC (shm_job_cancelled), self, NULL);
       g_source_attach (self->cancel_source, context);
     }

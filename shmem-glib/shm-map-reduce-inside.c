@@ -25,11 +25,10 @@
 gint
 shm_map_reduce_get_rank (ShmMapReduce *self)
 {
-  ShmWorker *worker;
+  ShmWorker *worker = shm_worker_find (self);
 
-  g_return_val_if_fail (SHM_IS_MAP_REDUCE (self), -1);
+  g_return_val_if_fail (worker != NULL || SHM_IS_MAP_REDUCE (self), -1);
 
-  worker = shm_worker_find (self);
   return worker ? (gint) worker->rank : -1;
 }
 
@@ -152,14 +151,20 @@ shm_map_reduce_get_argument (ShmMapReduce *self, GError **error)
   return worker ? shm_worker_get_argument (worker, error) : NULL;
 }
 
+static void
+shm_map_reduce_set_outside (GError **error)
+{
+  g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
+                       _ ("Only a work function of the pool can do this"));
+}
+
 ShmWorker *
 shm_map_reduce_find_worker (ShmMapReduce *self, GError **error)
 {
   ShmWorker *worker = shm_worker_find (self);
 
   if (worker == NULL)
-    g_set_error_literal (error, SHM_ERROR, SHM_ERROR_WRONG_STATE,
-                         _ ("Only a work function of the pool can do this"));
+    shm_map_reduce_set_outside (error);
   return worker;
 }
 
@@ -276,12 +281,15 @@ shm_map_reduce_deposit (
 gboolean
 shm_map_reduce_critical_enter (ShmMapReduce *self, GError **error)
 {
-  ShmWorker *worker;
+  ShmWorker *worker = shm_worker_find (self);
+
+  if (G_LIKELY (worker != NULL))
+    return shm_worker_critical_enter (worker, error);
 
   g_return_val_if_fail (SHM_IS_MAP_REDUCE (self), FALSE);
 
-  worker = shm_map_reduce_find_worker (self, error);
-  return worker != NULL && shm_worker_critical_enter (worker, error);
+  shm_map_reduce_set_outside (error);
+  return FALSE;
 }
 
 /**
@@ -325,12 +333,15 @@ shm_map_reduce_critical_leave (ShmMapReduce *self)
 gboolean
 shm_map_reduce_ordered_enter (ShmMapReduce *self, GError **error)
 {
-  ShmWorker *worker;
+  ShmWorker *worker = shm_worker_find (self);
+
+  if (G_LIKELY (worker != NULL))
+    return shm_worker_ordered_enter (worker, error);
 
   g_return_val_if_fail (SHM_IS_MAP_REDUCE (self), FALSE);
 
-  worker = shm_map_reduce_find_worker (self, error);
-  return worker != NULL && shm_worker_ordered_enter (worker, error);
+  shm_map_reduce_set_outside (error);
+  return FALSE;
 }
 
 /**

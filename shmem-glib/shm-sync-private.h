@@ -47,8 +47,25 @@ gint64 shm_now_ns (void);
 
 /* *slept grows by the nanoseconds that were slept. */
 gboolean shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin, gint64 *slept);
-void shm_lock_release (ShmLock *lock);
 void shm_lock_stop (ShmLock *lock);
 gboolean shm_lock_break (ShmLock *lock, guint32 owner);
+
+/* TRUE: the lock was free, and is ours. */
+static inline gboolean
+shm_lock_try (ShmLock *lock, guint32 owner)
+{
+  guint32 expected = 0;
+
+  return __atomic_compare_exchange_n (&lock->word, &expected, owner, FALSE, __ATOMIC_SEQ_CST,
+                                      __ATOMIC_RELAXED);
+}
+
+static inline void
+shm_lock_release (ShmLock *lock)
+{
+  if (G_UNLIKELY (__atomic_fetch_and (&lock->word, SHM_LOCK_STOPPED, __ATOMIC_SEQ_CST) &
+                  SHM_LOCK_WAITERS))
+    shm_futex_wake (&lock->word, 1);
+}
 
 G_END_DECLS

@@ -105,13 +105,6 @@ shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin, gint64 *slept)
   return ours;
 }
 
-void
-shm_lock_release (ShmLock *lock)
-{
-  if (__atomic_fetch_and (&lock->word, SHM_LOCK_STOPPED, __ATOMIC_SEQ_CST) & SHM_LOCK_WAITERS)
-    shm_futex_wake (&lock->word, 1);
-}
-
 /* Sends home who waits, and who will. */
 void
 shm_lock_stop (ShmLock *lock)

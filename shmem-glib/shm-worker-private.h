@@ -115,10 +115,35 @@ void shm_worker_run_part (ShmWorker *worker);
 gboolean shm_worker_set_up (ShmWorker *worker);
 void shm_worker_tear_down (ShmWorker *worker);
 
+/* Each call from inside of a work function looks here first. In a library this is a call into the loader, unless the
+ * word has a fixed place beside the program's own. glibc keeps room for a few such words of libraries that are loaded
+ * later; others do not load the library then. */
+#ifdef __GLIBC__
+#define SHM_THREAD __thread __attribute__ ((tls_model ("initial-exec")))
+#else
+#define SHM_THREAD __thread
+#endif
+
 /* the worker in whose work function the calling thread is */
-ShmWorker *shm_worker_get_current (void);
+extern SHM_THREAD ShmWorker *shm_worker_current;
 ShmWorker *shm_worker_swap_current (ShmWorker *worker);
-ShmWorker *shm_worker_find (ShmMapReduce *pool);
+
+static inline ShmWorker *
+shm_worker_get_current (void)
+{
+  return shm_worker_current;
+}
+
+static inline ShmWorker *
+shm_worker_find (ShmMapReduce *pool)
+{
+  ShmWorker *worker = shm_worker_current;
+
+  while (worker != NULL && worker->pool != pool)
+    worker = worker->outer;
+  return worker;
+}
+
 guint shm_worker_count_taken (void);
 
 gboolean shm_worker_begin_item (ShmWorker *worker, guint64 item);

@@ -89,8 +89,9 @@ shm_worker_wait_end (ShmWorker *self, gint64 elapsed)
     shm_worker_start_clock (self, elapsed);
 }
 
-gboolean
-shm_worker_critical_enter (ShmWorker *self, GError **error)
+/* Where the lock cannot be had at once. */
+static G_GNUC_NO_INLINE gboolean
+shm_worker_critical_wait (ShmWorker *self, GError **error)
 {
   ShmControlHeader *header = self->control->header;
   gint64 elapsed = 0;
@@ -108,6 +109,16 @@ shm_worker_critical_enter (ShmWorker *self, GError **error)
   shm_worker_wait_end (self, elapsed);
   if (!entered)
     return shm_worker_set_stopped (error);
+  self->in_critical = TRUE;
+  return TRUE;
+}
+
+gboolean
+shm_worker_critical_enter (ShmWorker *self, GError **error)
+{
+  /* Who is inside already finds the lock taken. */
+  if (G_UNLIKELY (!shm_lock_try (&self->control->header->critical, self->rank + 1)))
+    return shm_worker_critical_wait (self, error);
   self->in_critical = TRUE;
   return TRUE;
 }

@@ -24,39 +24,25 @@
 #include "shm-region-private.h"
 #include "shm-schedule-private.h"
 
-static __thread ShmWorker *current_worker;
-
-ShmWorker *
-shm_worker_get_current (void)
-{
-  return current_worker;
-}
+SHM_THREAD ShmWorker *shm_worker_current;
 
 /* Leaves a work function, or comes back to it; the one that was current. */
 ShmWorker *
 shm_worker_swap_current (ShmWorker *worker)
 {
-  ShmWorker *previous = current_worker;
+  ShmWorker *previous = shm_worker_current;
 
-  current_worker = worker;
+  shm_worker_current = worker;
   return previous;
-}
-
-ShmWorker *
-shm_worker_find (ShmMapReduce *pool)
-{
-  ShmWorker *worker = current_worker;
-
-  while (worker != NULL && worker->pool != pool)
-    worker = worker->outer;
-  return worker;
 }
 
 /* Among how many workers the processors are shared where the calling thread works. */
 guint
 shm_worker_count_taken (void)
 {
-  return current_worker ? MAX (1, current_worker->control->header->n_taken) : 1;
+  ShmWorker *worker = shm_worker_current;
+
+  return worker ? MAX (1, worker->control->header->n_taken) : 1;
 }
 
 /* A number that depends on nothing but the seed and the item: the finaliser of splitmix64 (Steele, Lea and Flood,

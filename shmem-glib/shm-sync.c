@@ -29,6 +29,8 @@
 #define SYS_futex SYS_futex_time64
 #endif
 
+#define MAX_PAUSE 64
+
 void
 shm_futex_wait (guint32 *word, guint32 value)
 {
@@ -86,17 +88,20 @@ shm_lock_acquire (ShmLock *lock, guint32 owner, guint spin, gint64 *slept)
 {
   gboolean ours;
   gint64 since;
-  guint i;
+  guint i, pause;
 
   g_assert (owner != 0 && (owner & ~SHM_LOCK_OWNER) == 0);
 
-  for (i = 0; i <= spin; i++)
+  /* Each look takes the word away from the processor of its owner; fewer and fewer let the owner get on. */
+  for (i = 0, pause = 1; i <= spin; i += pause, pause = MIN (2 * pause, MAX_PAUSE))
     {
       guint32 word = shm_load (&lock->word);
+      guint j;
 
       if (word == 0 && shm_lock_swap (lock, &word, owner))
         return TRUE;
-      shm_pause ();
+      for (j = 0; j < pause; j++)
+        shm_pause ();
     }
 
   since = shm_now_ns ();

@@ -335,7 +335,7 @@ shm_region_share (ShmWorker *worker,
 }
 
 static gboolean
-shm_region_has_turn (gconstpointer data)
+shm_region_has_turn (gconstpointer data, gboolean thorough)
 {
   const ShmWorker *worker = data;
   const ShmLoop *loop = &worker->loop;

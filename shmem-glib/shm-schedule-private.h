@@ -40,7 +40,7 @@ guint64 shm_schedule_get_lowest_unfinished (ShmControl *control);
 gboolean shm_schedule_enter_turn (ShmControl *control, guint rank);
 gboolean shm_schedule_await_turn (ShmControl *control,
                                   guint rank,
-                                  gboolean (*has_turn) (gconstpointer data),
+                                  gboolean (*has_turn) (gconstpointer data, gboolean thorough),
                                   gconstpointer data);
 void shm_schedule_pass_turn (ShmControl *control, guint rank);
 void shm_schedule_wake_turn (ShmControl *control);

@@ -18,6 +18,10 @@
  * range may enter when no other floor and no orphan lies below it. A worker lowers its floor only
  * before its claim can succeed, so that who claims later sees it; each rise looks for a sleeper
  * whose turn has come.
+ *
+ * Mostly every item enters, and then `turn` of the header says it in one word: who passes leaves the end of its
+ * range there, below which all have passed. It is but a hint, since items that do not enter do not write it, and
+ * it counts only while no range has ever lost its worker: one that is done again passes again.
  */
 
 #include "config.h"
@@ -28,6 +32,7 @@
 
 #define RANK_BITS 16
 #define TARGET_NS 400000
+#define LOOKS 16 /* one of so many is thorough while it spins */
 
 /* Where the block of a rank begins, if each has one; that of the rank behind the last one is the end. */
 guint64
@@ -445,6 +450,8 @@ shm_schedule_add_orphan (ShmControl *control, guint64 begin, guint64 end)
 
       if (shm_load (&orphan->owner) != 0)
         continue;
+      /* From here on `turn` does not count. */
+      __atomic_add_fetch (&control->header->n_hand_overs, 1, __ATOMIC_SEQ_CST);
       shm_store (&orphan->begin, begin);
       shm_store (&orphan->end, end);
       __atomic_add_fetch (&control->header->n_orphans, 1, __ATOMIC_SEQ_CST);
@@ -456,6 +463,18 @@ shm_schedule_add_orphan (ShmControl *control, guint64 begin, guint64 end)
       return TRUE;
     }
   return FALSE;
+}
+
+/* Below this nobody needs to wait for a worker of this rank that has passed. */
+static guint64
+shm_schedule_next_floor (ShmControl *control, guint rank)
+{
+  guint64 begin, end, next;
+
+  if (control->header->schedule != SHM_SCHEDULE_STATIC)
+    return G_MAXUINT64;
+  shm_schedule_peek_static (control, rank, &begin, &end, &next);
+  return begin < end ? begin : G_MAXUINT64;
 }
 
 /* Makes the line of a dead worker fit for its successor; its orphans must have been added before,
@@ -479,7 +498,10 @@ shm_schedule_clear (ShmControl *control, guint rank)
   line->turn_waiting = 0;
   shm_store (&line->state, SHM_LINE_EMPTY);
   __atomic_add_fetch (&control->header->n_hand_overs, 1, __ATOMIC_SEQ_CST);
-  shm_schedule_pass_turn (control, rank);
+  __atomic_store_n (&line->floor, shm_schedule_next_floor (control, rank), __ATOMIC_SEQ_CST);
+  shm_fence ();
+  if (shm_load (&control->header->n_turn_waiters))
+    shm_schedule_wake_turn (control);
 }
 
 /* The lowest item that waits to pass, and the rank that has it, or -1; by one look at all of them. */
@@ -541,12 +563,17 @@ typedef struct
 } ShmTurn;
 
 static gboolean
-shm_schedule_has_turn (gconstpointer data)
+shm_schedule_has_turn (gconstpointer data, gboolean thorough)
 {
   const ShmTurn *turn = data;
+  ShmControlHeader *header = turn->control->header;
+  guint64 begin = turn->control->lines[turn->rank].begin;
   gint who;
 
-  return shm_schedule_lowest_floor (turn->control, &who) >= turn->control->lines[turn->rank].begin;
+  if (__atomic_load_n (&header->turn, __ATOMIC_SEQ_CST) >= begin &&
+      __atomic_load_n (&header->n_hand_overs, __ATOMIC_SEQ_CST) == 0)
+    return TRUE;
+  return thorough && shm_schedule_lowest_floor (turn->control, &who) >= begin;
 }
 
 /* Waits until every item before this rank's range has passed; FALSE if the job was stopped. */
@@ -558,10 +585,11 @@ shm_schedule_enter_turn (ShmControl *control, guint rank)
   return shm_schedule_await_turn (control, rank, shm_schedule_has_turn, &turn);
 }
 
+/* A thorough look disturbs those who are looked at. */
 gboolean
 shm_schedule_await_turn (ShmControl *control,
                          guint rank,
-                         gboolean (*has_turn) (gconstpointer data),
+                         gboolean (*has_turn) (gconstpointer data, gboolean thorough),
                          gconstpointer data)
 {
   ShmControlHeader *header = control->header;
@@ -575,7 +603,7 @@ shm_schedule_await_turn (ShmControl *control,
 
   for (spin = 0; spin <= header->spin; spin++)
     {
-      if (has_turn (data))
+      if (has_turn (data, spin % LOOKS == LOOKS - 1 || spin == header->spin))
         return TRUE;
       shm_pause ();
     }
@@ -590,7 +618,7 @@ shm_schedule_await_turn (ShmControl *control,
     {
       guint32 wake = shm_load (&line->turn_wake);
 
-      turn = has_turn (data);
+      turn = has_turn (data, TRUE);
       if (turn || shm_load (&header->stop))
         break;
       shm_futex_wait (&line->turn_wake, wake);
@@ -614,23 +642,17 @@ shm_schedule_wake_turn (ShmControl *control)
   shm_futex_wake (&control->lines[who].turn_wake, 1);
 }
 
-/* Nobody needs to wait for this rank's range any more. */
+/* This rank, whose turn it is, has passed: nobody needs to wait for its range any more. */
 void
 shm_schedule_pass_turn (ShmControl *control, guint rank)
 {
+  ShmControlHeader *header = control->header;
   ShmLine *line = &control->lines[rank];
-  guint64 begin, end, next;
-  guint64 floor = G_MAXUINT64;
 
-  if (control->header->schedule == SHM_SCHEDULE_STATIC)
-    {
-      shm_schedule_peek_static (control, rank, &begin, &end, &next);
-      if (begin < end)
-        floor = begin;
-    }
-  __atomic_store_n (&line->floor, floor, __ATOMIC_SEQ_CST);
-  shm_fence ();
-  if (shm_load (&control->header->n_turn_waiters))
+  shm_store (&line->floor, shm_schedule_next_floor (control, rank));
+  /* One full fence for both: who does not see them is counted below. */
+  __atomic_exchange_n (&header->turn, line->end, __ATOMIC_SEQ_CST);
+  if (G_UNLIKELY (__atomic_load_n (&header->n_turn_waiters, __ATOMIC_SEQ_CST)))
     shm_schedule_wake_turn (control);
 }
 

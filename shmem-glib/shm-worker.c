@@ -359,7 +359,8 @@ gboolean
 shm_worker_step (ShmWorker *self)
 {
   ShmControlHeader *header = self->control->header;
-  gboolean automatic = header->chunk_size == 0 && header->schedule == SHM_SCHEDULE_DYNAMIC;
+  gboolean automatic = header->chunk_size == 0 && header->schedule == SHM_SCHEDULE_DYNAMIC &&
+                       !shm_load (&header->ordered_used);
   gint64 started = 0;
   gboolean go_on;
 

@@ -404,6 +404,55 @@ test_unfinished_concurrent (void)
     }
 }
 
+/* Once the job is stopped nobody waits: FALSE tells that it is not this rank's turn. */
+static void
+assert_turn (ShmControl *control, guint rank, gboolean expected)
+{
+  g_assert_true (shm_schedule_enter_turn (control, rank) == expected);
+}
+
+static void
+test_turns (void)
+{
+  guint s;
+
+  for (s = 0; s < G_N_ELEMENTS (schedules); s++)
+    {
+      g_autoptr (ShmControl) control =
+          new_control (3, 30, schedules[s], schedules[s] == SHM_SCHEDULE_GUIDED ? 0 : 2);
+      ShmRemains remains;
+      guint rank;
+
+      control->header->spin = 0;
+      control->header->stop = 1;
+      for (rank = 0; rank < 3; rank++)
+        g_assert_true (shm_schedule_claim (control, rank, 1));
+      assert_turn (control, 1, FALSE);
+      assert_turn (control, 2, FALSE);
+      assert_turn (control, 0, TRUE);
+      shm_schedule_pass_turn (control, 0);
+      assert_turn (control, 2, FALSE);
+      /* This one does not enter. */
+      g_assert_true (shm_schedule_claim (control, 1, 1));
+      assert_turn (control, 1, FALSE);
+      assert_turn (control, 2, TRUE);
+      shm_schedule_pass_turn (control, 2);
+      if (schedules[s] != SHM_SCHEDULE_STATIC)
+        assert_turn (control, 1, TRUE);
+
+      /* It has passed, and died before it could say that it is done: it will pass again. */
+      shm_schedule_resolve (control, 2, 0, &remains);
+      g_assert_cmpuint (remains.begin, <, remains.end);
+      g_assert_true (shm_schedule_add_orphan (control, remains.begin, remains.end));
+      assert_turn (control, 1, FALSE);
+      shm_schedule_clear (control, 2);
+      assert_turn (control, 1, FALSE);
+      g_assert_true (shm_schedule_claim (control, 2, 1));
+      g_assert_cmpuint (control->lines[2].begin, ==, remains.begin);
+      assert_turn (control, 1, FALSE);
+    }
+}
+
 static void
 test_adapt (void)
 {
@@ -432,6 +481,7 @@ main (int argc, char *argv[])
   test_add ("/schedule/orphans-are-bounded", test_orphans_are_bounded);
   test_add ("/schedule/unfinished-never-falls", test_unfinished_never_falls);
   test_add ("/schedule/unfinished-concurrent", test_unfinished_concurrent);
+  test_add ("/schedule/turns", test_turns);
   test_add ("/schedule/adapt", test_adapt);
 
   return g_test_run ();

@@ -172,7 +172,7 @@ typedef struct
 {
   ShmControlHeader *header;
   ShmLine *lines;
-  guint64 *confirmed; /* [by][whose]: where a claim of `whose` ended, as seen by `by` */
+  guint64 *confirmed; /* see shm_control_get_confirmed () */
   ShmOrphan *orphans;
   ShmFeedSlot *feed; /* item i lies in slot i % feed_size */
   gsize feed_size;
@@ -225,5 +225,21 @@ void shm_control_set_limit (ShmControl *control, guint64 limit, gboolean closed)
 void shm_control_begin_run (ShmControl *control, guint64 n_items);
 guint64 shm_control_count_done (ShmControl *control);
 gpointer shm_control_get_ring (ShmControl *control, guint rank);
+
+/* In a row of confirmed claims; each has cache lines of its own. */
+static inline gsize
+shm_control_get_row_length (guint n_workers)
+{
+  const gsize n = SHM_CACHE_LINE / sizeof (guint64);
+
+  return (n_workers + n - 1) / n * n;
+}
+
+/* Where a claim of `whose` ended, as seen by `by`. */
+static inline guint64 *
+shm_control_get_confirmed (ShmControl *control, guint by, guint whose)
+{
+  return &control->confirmed[by * shm_control_get_row_length (control->n_workers) + whose];
+}
 
 G_END_DECLS

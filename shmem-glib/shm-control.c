@@ -58,7 +58,8 @@ shm_control_lay_out (ShmControlLayout *layout, gsize n, gsize feed_size, gboolea
 {
   layout->lines = shm_control_align (sizeof (ShmControlHeader));
   layout->confirmed = layout->lines + shm_control_align (n * sizeof (ShmLine));
-  layout->orphans = layout->confirmed + shm_control_align (n * n * sizeof (guint64));
+  layout->orphans =
+      layout->confirmed + shm_control_align (n * shm_control_get_row_length (n) * sizeof (guint64));
   layout->feed = layout->orphans + shm_control_align (SHM_CONTROL_ORPHANS * sizeof (ShmOrphan));
   layout->rings = layout->feed + shm_control_align (feed_size * sizeof (ShmFeedSlot));
   layout->ring_size = with_rings ? SHM_RING_SIZE : 0;

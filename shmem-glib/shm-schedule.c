@@ -246,7 +246,7 @@ shm_schedule_claim_next (ShmControl *control, guint rank, guint64 grain)
       end = begin + shm_schedule_get_chunk (control, header->schedule, header->chunk_size,
                                             limit - begin, grain);
       if (last != 0 && last != rank + 1)
-        shm_store (&control->confirmed[(gsize) rank * control->n_workers + last - 1], begin);
+        shm_store (shm_control_get_confirmed (control, rank, last - 1), begin);
       shm_schedule_intend (line, begin, end);
       if (__atomic_compare_exchange_n (&header->next, &word, end << RANK_BITS | (rank + 1), FALSE,
                                        __ATOMIC_SEQ_CST, __ATOMIC_ACQUIRE))
@@ -379,7 +379,7 @@ shm_schedule_was_claimed (ShmControl *control, guint rank)
   if (shm_load (&header->next) == (line->end << RANK_BITS | (rank + 1)))
     return TRUE;
   for (by = 0; by < control->n_workers; by++)
-    if (shm_load (&control->confirmed[(gsize) by * control->n_workers + rank]) >= line->end)
+    if (shm_load (shm_control_get_confirmed (control, by, rank)) >= line->end)
       return TRUE;
   return FALSE;
 }

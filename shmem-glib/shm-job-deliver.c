@@ -289,6 +289,7 @@ shm_job_look (gpointer job, guint64 lowest)
   ShmJob *self = job;
   guint64 limit;
 
+  shm_job_check_dropped (self);
   if (self->in_order)
     shm_job_take_early (self, lowest);
   if (self->window_used == 0 || self->error != NULL)

@@ -9,8 +9,8 @@
  * called. The backend's finished () is the only way from RUNNING to DONE: there the backend is
  * freed, and with it every child, descriptor and mapping; it waits for those that hold the job.
  *
- * An asynchronous run has a GTask, which holds the job. Each tick of the job looks whether nobody else does, and cancels it
- * then. To give the task's reference back and take it again in dispose () would tell at once, but GLib still uses an object that
+ * An asynchronous run has a GTask, which holds the job. Each look at the workers, and each tick, looks whether nobody else does, and
+ * cancels it then. To give the task's reference back and take it again in dispose () would tell at once, but GLib still uses an object that
  * was revived there, without a reference, while another thread may drop it for good.
  */
 

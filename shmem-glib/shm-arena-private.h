@@ -32,8 +32,15 @@ guint64 shm_arena_get_part_size (void);
 guint64 shm_arena_round (guint64 size);
 gboolean shm_arena_take_room (ShmArena *arena, guint rank, guint64 size, guint64 *offset);
 void shm_arena_stop_recycling (ShmArena *arena);
+void shm_arena_enter_worker (ShmArena *arena);
 gboolean
 shm_arena_write (ShmArena *arena, gconstpointer data, gsize size, guint64 offset, GError **error);
+gboolean shm_arena_write_again (ShmArena *arena,
+                                gconstpointer data,
+                                gsize size,
+                                guint64 offset,
+                                gboolean by_call,
+                                GError **error);
 ShmMapping *shm_arena_map (ShmArena *arena, guint64 offset, guint64 size, GError **error);
 
 gboolean shm_arena_put (ShmArena *arena,

@@ -11,7 +11,11 @@
  *
  * The caller's part grows at its head, and begins again at its start once nothing is in use. A value there is its type
  * string, padded to 8 bytes with at least one zero, and its serialised data. Workers put pieces into whole pages,
- * which the caller maps; with the mapping the pages go.
+ * which the caller maps; when nobody uses them any more, the pages go back to the worker, or to the system.
+ *
+ * Pages that come again and again stay mapped on both sides, see shm-shelf.c, since page faults cost more than the copy.
+ * The worker's mapping is one of pages that are there, and is never used for a value that the caller has to look into
+ * before it believes it: that is written by a call, and lies behind no mapping that a stray pointer could hit.
  */
 
 #include "config.h"
@@ -32,8 +36,16 @@
 #include "shm-fork-private.h"
 #include "shm-i18n-private.h"
 #include "shm-recycler-private.h"
+#include "shm-shelf-private.h"
 
 #define GIVE_BACK_SIZE ((guint64) 1 << 20)
+
+/* Of address space for mappings that wait to be used again, in all. */
+#define MAX_SHELF (GLIB_SIZEOF_SIZE_T > 4 ? (guint64) 1 << 30 : (guint64) 64 << 20)
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 /* A kernel of 32 bits has no files of more than 1 << 44 bytes, which have to do for all ranks. */
 #define PART_BITS (GLIB_SIZEOF_SIZE_T > 4 ? 44 : 31)
@@ -45,6 +57,7 @@ struct _ShmArena
   int fd;
   pid_t pid;             /* whose it is: in the workers' copies nothing is given back */
   ShmRecycler *recycler; /* NULL: there is none */
+  ShmShelf *shelf;       /* this process's; NULL: it has none */
 };
 
 typedef struct
@@ -64,6 +77,8 @@ shm_arena_new (guint n_ranks, GError **error)
   if (shm_fork_open_memfd (&self->fd, error))
     {
       self->recycler = n_ranks > 0 ? shm_recycler_new (n_ranks) : NULL;
+      if (self->recycler != NULL)
+        self->shelf = shm_shelf_new (MIN (n_ranks * SHM_RECYCLER_BYTES, MAX_SHELF));
       return self;
     }
   g_free (self);
@@ -96,6 +111,7 @@ shm_arena_unref (ShmArena *self)
   if (self->pid == getpid ())
     shm_fork_close_fd (&self->fd);
   g_clear_pointer (&self->recycler, shm_recycler_free);
+  g_clear_pointer (&self->shelf, shm_shelf_free);
   g_free (self);
 }
 
@@ -194,24 +210,93 @@ shm_arena_write (ShmArena *self, gconstpointer data, gsize size, guint64 offset,
   return shm_arena_write_pieces (self, &piece, 1, size, offset, error);
 }
 
+static gpointer
+shm_arena_map_pages (ShmArena *self, guint64 offset, gsize size)
+{
+  return mmap (NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, offset);
+}
+
+static gpointer
+shm_arena_map_again (ShmArena *self, gsize size, guint64 offset)
+{
+  gpointer address = shm_shelf_take (self->shelf, offset, size);
+  struct rlimit limit;
+
+  if (address != NULL)
+    return address;
+  /* Where address space is limited it is the work function's. */
+  if (getrlimit (RLIMIT_AS, &limit) != 0 || limit.rlim_cur != RLIM_INFINITY)
+    return NULL;
+  address = shm_arena_map_pages (self, offset, size);
+  if (address == MAP_FAILED)
+    return NULL;
+  /* Else memory that has run out would be a signal. */
+  if (madvise (address, size, MADV_POPULATE_WRITE) == 0)
+    return address;
+  munmap (address, size);
+  return NULL;
+}
+
+/* The same at a place that a worker of this rank has filled before, through a mapping that is kept. With `by_call` there
+ * is none afterwards, so that no stray pointer can change what the caller will have checked. */
+gboolean
+shm_arena_write_again (ShmArena *self,
+                       gconstpointer data,
+                       gsize size,
+                       guint64 offset,
+                       gboolean by_call,
+                       GError **error)
+{
+  gsize mapped_size = (gsize) shm_arena_round (size);
+  gpointer address = NULL;
+
+  if (self->shelf != NULL && by_call)
+    shm_shelf_discard (self->shelf, offset);
+  else if (self->shelf != NULL)
+    address = shm_arena_map_again (self, mapped_size, offset);
+  if (address == NULL)
+    return shm_arena_write (self, data, size, offset, error);
+  memcpy (address, data, size);
+  shm_shelf_put (self->shelf, offset, address, mapped_size);
+  return TRUE;
+}
+
 static void
 shm_arena_give_back_range (ShmArena *self, guint64 offset, guint64 size)
 {
   fallocate (self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size);
 }
 
+/* Takes the mapping. FALSE: the worker does not want the piece. */
+static gboolean
+shm_arena_recycle (ShmArena *self, guint64 offset, gpointer address, gsize size)
+{
+  guint part = offset >> PART_BITS;
+
+  if (part > 0 && self->recycler != NULL)
+    {
+      /* First, for the piece may be here again as soon as the worker has it. */
+      shm_shelf_put (self->shelf, offset, address, size);
+      if (shm_recycler_give (self->recycler, part - 1, &(ShmScrap){ offset, size }))
+        return TRUE;
+      address = shm_shelf_take (self->shelf, offset, size);
+    }
+  if (address != NULL)
+    munmap (address, size);
+  return FALSE;
+}
+
 static void
-shm_arena_drop_piece (gpointer data, gsize mapped_size)
+shm_arena_drop_piece (gpointer data, gpointer address, gsize size)
 {
   ShmArenaPiece *piece = data;
   ShmArena *arena = piece->arena;
-  ShmScrap scrap = { piece->offset, mapped_size };
-  guint part = piece->offset >> PART_BITS;
 
-  if (arena->pid == getpid () && (part == 0 || arena->recycler == NULL ||
-                                  !shm_recycler_give (arena->recycler, part - 1, &scrap)))
-    shm_arena_give_back_range (arena, piece->offset, mapped_size);
-  shm_arena_unref (piece->arena);
+  if (arena->pid != getpid ())
+    munmap (address, size);
+  else if (!shm_arena_recycle (arena, piece->offset, address, size))
+    shm_arena_give_back_range (arena, piece->offset, size);
+  shm_arena_unref (arena);
   g_free (piece);
 }
 
@@ -246,7 +331,36 @@ void
 shm_arena_stop_recycling (ShmArena *self)
 {
   if (self->recycler != NULL && self->pid == getpid ())
-    shm_recycler_close (self->recycler, shm_arena_give_back_scrap, self);
+    {
+      shm_recycler_close (self->recycler, shm_arena_give_back_scrap, self);
+      shm_shelf_close (self->shelf);
+    }
+}
+
+/* In a worker, whose shelf is not the caller's. */
+void
+shm_arena_enter_worker (ShmArena *self)
+{
+  g_clear_pointer (&self->shelf, shm_shelf_free);
+  if (self->recycler != NULL)
+    self->shelf = shm_shelf_new (2 * SHM_RECYCLER_BYTES);
+}
+
+static gpointer
+shm_arena_map_piece (ShmArena *self, guint64 offset, gsize size)
+{
+  gpointer address;
+
+  if (self->shelf == NULL)
+    return shm_arena_map_pages (self, offset, size);
+  address = shm_shelf_take (self->shelf, offset, size);
+  if (address == NULL)
+    address = shm_arena_map_pages (self, offset, size);
+  if (address != MAP_FAILED)
+    return address;
+  /* Where mappings are scarce, none can be spared. */
+  shm_shelf_close (self->shelf);
+  return shm_arena_map_pages (self, offset, size);
 }
 
 /* What a worker has put there, at the beginning of a page; the memory goes with the mapping. The worker is not believed. */
@@ -266,7 +380,7 @@ shm_arena_map (ShmArena *self, guint64 offset, guint64 size, GError **error)
                            _ ("What a worker sent lies nowhere in shared memory"));
       return NULL;
     }
-  address = mmap (NULL, mapped_size, PROT_READ | PROT_WRITE, MAP_SHARED, self->fd, offset);
+  address = shm_arena_map_piece (self, offset, mapped_size);
   if (address == MAP_FAILED)
     {
       g_set_error (error, SHM_ERROR, SHM_ERROR_NO_MEMORY, _ ("A large result cannot be mapped: %s"),

@@ -18,11 +18,11 @@ ShmMapping *shm_mapping_new_anonymous (gsize size, ShmArrayFlags flags, GError *
 ShmMapping *shm_mapping_new_for_fd (
     int fd, guint64 offset, gsize size, gboolean is_read_only, gboolean keep_fd, GError **error);
 
-/* Takes memory that is mapped already; `release` is called once it is not any more. */
+/* Takes memory that is mapped already, which `release` takes in the end. */
 ShmMapping *shm_mapping_new_take (gpointer address,
                                   gsize size,
                                   gsize mapped_size,
-                                  void (*release) (gpointer data, gsize mapped_size),
+                                  void (*release) (gpointer data, gpointer address, gsize size),
                                   gpointer data);
 
 ShmMapping *shm_mapping_ref (ShmMapping *self);

@@ -36,7 +36,7 @@ struct _ShmMapping
   int fd;
   gboolean is_read_only;
   ShmArrayFlags flags;
-  void (*release) (gpointer data, gsize mapped_size);
+  void (*release) (gpointer data, gpointer address, gsize size);
   gpointer release_data;
 };
 
@@ -589,12 +589,12 @@ shm_mapping_unref (ShmMapping *self)
   if (!g_atomic_ref_count_dec (&self->ref_count))
     return;
 
-  if (self->address != MAP_FAILED)
+  if (self->release != NULL)
+    self->release (self->release_data, self->address, self->mapped_size);
+  else if (self->address != MAP_FAILED)
     munmap (self->address, self->mapped_size);
   if (self->fd >= 0)
     close (self->fd);
-  if (self->release != NULL)
-    self->release (self->release_data, self->mapped_size);
   g_free (self);
 }
 
@@ -602,7 +602,7 @@ ShmMapping *
 shm_mapping_new_take (gpointer address,
                       gsize size,
                       gsize mapped_size,
-                      void (*release) (gpointer data, gsize mapped_size),
+                      void (*release) (gpointer data, gpointer address, gsize size),
                       gpointer data)
 {
   ShmMapping *self = g_new0 (ShmMapping, 1);

@@ -72,6 +72,7 @@ static void
 shm_process_child_open_outlet (ShmWorker *worker, ShmRingWriter *writer, ShmArena *arena)
 {
   shm_ring_writer_init (writer, worker->control, worker->rank);
+  shm_arena_enter_worker (arena);
   writer->arena = worker->arena = arena;
   worker->outlet = shm_process_child_send;
   worker->outlet_data = writer;

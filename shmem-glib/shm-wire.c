@@ -31,10 +31,28 @@ shm_wire_pad (gsize size)
   return (size + 7) & ~(gsize) 7;
 }
 
-/* Puts the data into whole pages of the arena, after waiting for the caller if it is far behind. */
-gboolean
-shm_wire_deposit (
-    ShmRingWriter *writer, gconstpointer data, guint64 size, guint64 *offset, GError **error)
+/* Whether any bytes make a value of the type: an array of numbers of this size has no other form. GLib would look at
+ * each number, at some 20 ns. */
+static gboolean
+shm_wire_is_plain (const char *type, gsize size)
+{
+  static const char letters[] = "ynqiuxtd";
+  static const guint8 sizes[] = { 1, 2, 2, 4, 4, 8, 8, 8 };
+  const char *letter;
+
+  if (type[0] != 'a' || type[1] == '\0' || type[2] != '\0')
+    return FALSE;
+  letter = strchr (letters, type[1]);
+  return letter != NULL && size % sizes[letter - letters] == 0;
+}
+
+static gboolean
+shm_wire_put (ShmRingWriter *writer,
+              gconstpointer data,
+              guint64 size,
+              gboolean plain,
+              guint64 *offset,
+              GError **error)
 {
   ShmLine *line = writer->line;
   guint64 pages = shm_arena_round (size);
@@ -44,20 +62,30 @@ shm_wire_deposit (
       g_set_error_literal (error, G_IO_ERROR, G_IO_ERROR_CANCELLED, _ ("the job is being ended"));
       return FALSE;
     }
-  if (!shm_arena_take_room (writer->arena, writer->rank, pages, offset))
+  if (shm_arena_take_room (writer->arena, writer->rank, pages, offset))
     {
-      if (pages > shm_arena_get_part_size () - line->arena_head)
-        {
-          g_set_error_literal (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,
-                               _ ("A worker has put too much into shared memory"));
-          return FALSE;
-        }
-      *offset = shm_arena_get_base (writer->rank + 1) + line->arena_head;
-      /* What was written in vain stays unused. */
-      line->arena_head += pages;
+      line->arena_put += pages;
+      return shm_arena_write_again (writer->arena, data, size, *offset, !plain, error);
     }
+  if (pages > shm_arena_get_part_size () - line->arena_head)
+    {
+      g_set_error_literal (error, SHM_ERROR, SHM_ERROR_NO_MEMORY,
+                           _ ("A worker has put too much into shared memory"));
+      return FALSE;
+    }
+  *offset = shm_arena_get_base (writer->rank + 1) + line->arena_head;
+  /* What was written in vain stays unused. */
+  line->arena_head += pages;
   line->arena_put += pages;
   return shm_arena_write (writer->arena, data, size, *offset, error);
+}
+
+/* Puts the data into whole pages of the arena, after waiting for the caller if it is far behind. */
+gboolean
+shm_wire_deposit (
+    ShmRingWriter *writer, gconstpointer data, guint64 size, guint64 *offset, GError **error)
+{
+  return shm_wire_put (writer, data, size, TRUE, offset, error);
 }
 
 static gboolean
@@ -97,7 +125,8 @@ shm_wire_write (
         g_variant_store (value, room + sizeof header + type_padded);
     }
   else if (size >= LARGE_VALUE && writer->arena != NULL &&
-           shm_wire_deposit (writer, g_variant_get_data (value), size, &offset, NULL))
+           shm_wire_put (writer, g_variant_get_data (value), size, shm_wire_is_plain (type, size),
+                         &offset, NULL))
     {
       header.kind |= SHM_FRAME_IN_ARENA;
       if (!shm_wire_write_body (writer, &header, type, &offset, sizeof offset))
@@ -174,21 +203,6 @@ shm_wire_is_type (const char *type, gsize length)
 {
   return strlen (type) == length && g_variant_type_string_is_valid (type) &&
          g_variant_type_is_definite ((const GVariantType *) type);
-}
-
-/* Whether any bytes make a value of the type: an array of numbers of this size has no other form. GLib would look at
- * each number, at some 20 ns. */
-static gboolean
-shm_wire_is_plain (const char *type, gsize size)
-{
-  static const char letters[] = "ynqiuxtd";
-  static const guint8 sizes[] = { 1, 2, 2, 4, 4, 8, 8, 8 };
-  const char *letter;
-
-  if (type[0] != 'a' || type[1] == '\0' || type[2] != '\0')
-    return FALSE;
-  letter = strchr (letters, type[1]);
-  return letter != NULL && size % sizes[letter - letters] == 0;
 }
 
 /* What the arena has, in place. */

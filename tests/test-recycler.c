@@ -169,6 +169,39 @@ take_large (ShmJob *job, guint64 index, GVariant *result, gpointer user_data, GE
   return TRUE;
 }
 
+/* Every third is of a type that is looked into before it is believed. */
+static GVariant *
+map_mixed (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  GVariant *bytes = map_large (pool, index, NULL, NULL);
+
+  return index % 3 == 0 ? g_variant_new_variant (bytes) : bytes;
+}
+
+static gboolean
+take_mixed (ShmJob *job, guint64 index, GVariant *result, gpointer user_data, GError **error)
+{
+  g_autoptr (GVariant) bytes =
+      index % 3 == 0 ? g_variant_get_variant (result) : g_variant_ref (result);
+
+  return take_large (job, index, bytes, user_data, error);
+}
+
+static void
+test_mixed (void)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (2, SHM_BACKEND_TYPE_PROCESS);
+  g_autoptr (ShmJob) job = shm_job_new (pool, 100);
+  Taken taken = { 0 };
+
+  shm_job_set_map_func (job, map_mixed, NULL, NULL);
+  shm_job_set_result_func (job, take_mixed, &taken, NULL);
+  shm_job_set_output (job, SHM_OUTPUT_STREAM);
+  test_run_job (job);
+  check_large (taken.kept, taken.kept_index);
+  g_variant_unref (taken.kept);
+}
+
 static void
 test_results (void)
 {
@@ -194,6 +227,7 @@ main (int argc, char *argv[])
   test_add ("/recycler/close", test_close);
   test_add ("/recycler/processes", test_processes);
   test_add ("/recycler/results", test_results);
+  test_add ("/recycler/mixed", test_mixed);
 
   return g_test_run ();
 }

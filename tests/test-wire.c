@@ -271,6 +271,48 @@ test_full_part (void)
   shm_arena_unref (pipe.writer.arena);
 }
 
+/* A piece that is used again is mapped already, whatever lay there before. */
+static void
+test_recycled (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (Pipe) pipe;
+  gsize size = (gsize) 1 << 20;
+  g_autofree char *text = g_malloc (size);
+  ShmArena *arena;
+  gconstpointer last = NULL;
+  guint64 start;
+  guint i;
+
+  pipe_init (&pipe);
+  arena = pipe.reader.arena = shm_arena_new (1, &error);
+  g_assert_no_error (error);
+  pipe.writer.arena = arena;
+  start = pipe.control->lines[0].arena_head;
+
+  for (i = 0; i < 8; i++)
+    {
+      gboolean plain = i % 3 != 2;
+      g_autoptr (GVariant) sent = NULL;
+      ShmFrame frame;
+
+      memset (text, 'a' + (int) i, size - 1 - i * 5000);
+      text[size - 1 - i * 5000] = '\0';
+      sent = g_variant_ref_sink (plain ? g_variant_new_bytestring (text)
+                                       : g_variant_new ("(s)", text));
+      g_assert_true (shm_wire_write (&pipe.writer, SHM_FRAME_RESULT, i, i + 1, sent));
+      g_assert_cmpint (pipe_read (&pipe, &frame), ==, SHM_WIRE_FRAME);
+      g_assert_true (g_variant_equal (frame.value, sent));
+      if (plain && last != NULL)
+        g_assert_true (g_variant_get_data (frame.value) == last);
+      last = g_variant_get_data (frame.value);
+      g_variant_unref (frame.value);
+    }
+  g_assert_cmpuint (pipe.control->lines[0].arena_head - start, ==, shm_arena_round (size));
+  shm_arena_stop_recycling (arena);
+  shm_arena_unref (arena);
+}
+
 /* A position that cannot be made the reader take what is in the ring again and again, up to the size that a
  * header had announced. */
 static void
@@ -373,6 +415,7 @@ main (int argc, char *argv[])
   test_add ("/wire/random-bytes", test_random_bytes);
   test_add ("/wire/failure", test_failure);
   test_add ("/wire/full-part", test_full_part);
+  test_add ("/wire/recycled", test_recycled);
 
   return g_test_run ();
 }

@@ -22,7 +22,7 @@ typedef struct
 } ShmRing;
 
 #define SHM_RING_ARENA                                                                             \
-  ((guint64) 64 << 20) /* a worker that has put so many unread bytes there waits */
+  ((guint64) 8 << 20) /* a worker that has put so many unread bytes there waits */
 
 /* the worker's end */
 typedef struct

@@ -363,7 +363,8 @@ shm_arena_map_piece (ShmArena *self, guint64 offset, gsize size)
   return shm_arena_map_pages (self, offset, size);
 }
 
-/* What a worker has put there, at the beginning of a page; the memory goes with the mapping. The worker is not believed. */
+/* What a worker has put there, at the beginning of a page; the memory goes with the mapping. The worker is not believed.
+ * A piece that is used again may end behind the end of the file, but never behind its last page. */
 ShmMapping *
 shm_arena_map (ShmArena *self, guint64 offset, guint64 size, GError **error)
 {
@@ -374,7 +375,7 @@ shm_arena_map (ShmArena *self, guint64 offset, guint64 size, GError **error)
 
   if (size == 0 || size > G_MAXSSIZE / 2 || shm_arena_get_odd (offset) != 0 ||
       offset > G_MAXINT64 / 2 || fstat (self->fd, &stat_buffer) != 0 ||
-      (guint64) stat_buffer.st_size < offset + size)
+      shm_arena_round (stat_buffer.st_size) < offset + size)
     {
       g_set_error_literal (error, SHM_ERROR, SHM_ERROR_BAD_RESULT,
                            _ ("What a worker sent lies nowhere in shared memory"));

@@ -45,6 +45,7 @@ void shm_ring_publish (ShmRingWriter *writer);
 /* the caller's end */
 void shm_ring_reset (ShmRing *ring);
 gsize shm_ring_get_available (ShmRing *ring);
+gsize shm_ring_look (ShmRing *ring, guint64 *seen_head, gsize wanted);
 void shm_ring_peek (ShmRing *ring, gsize offset, gpointer data, gsize size);
 void shm_ring_take (ShmRing *ring, gsize size);
 gboolean shm_ring_is_awaited (ShmRing *ring);

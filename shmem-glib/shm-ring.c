@@ -15,6 +15,8 @@
 
 #include <string.h>
 
+#define WAKE_STEP (SHM_RING_DATA / 4)
+
 G_STATIC_ASSERT ((SHM_RING_DATA & (SHM_RING_DATA - 1)) == 0);
 
 static inline guint8 *
@@ -154,6 +156,19 @@ shm_ring_get_available (ShmRing *ring)
   return shm_load (&ring->head) - ring->tail;
 }
 
+/* The same, as far as it is needed: as long as what was seen before will do, the head is not looked at, on whose cache
+ * line the worker writes. */
+gsize
+shm_ring_look (ShmRing *ring, guint64 *seen_head, gsize wanted)
+{
+  gsize available = *seen_head - ring->tail;
+
+  if (available >= wanted && available <= SHM_RING_DATA)
+    return available;
+  *seen_head = shm_load (&ring->head);
+  return *seen_head - ring->tail;
+}
+
 void
 shm_ring_peek (ShmRing *ring, gsize offset, gpointer data, gsize size)
 {
@@ -165,11 +180,16 @@ shm_ring_peek (ShmRing *ring, gsize offset, gpointer data, gsize size)
     memcpy ((guint8 *) data + piece, shm_ring_at (ring, position + piece), size - piece);
 }
 
+/* A worker that finds the ring full is let on once there is room for many results: if each one that is taken did
+ * that, both would go to sleep for each one. While something is left to be read, the next step is still to come. */
 void
 shm_ring_take (ShmRing *ring, gsize size)
 {
-  shm_store (&ring->tail, ring->tail + size);
-  shm_ring_wake (ring);
+  guint64 tail = ring->tail;
+
+  shm_store (&ring->tail, tail + size);
+  if (tail / WAKE_STEP != (tail + size) / WAKE_STEP)
+    shm_ring_wake (ring);
 }
 
 /* Whether the worker waits until something is taken. */

@@ -34,7 +34,8 @@ typedef struct
 {
   ShmFrameHeader header;
   gboolean has_header;
-  ShmArena *arena; /* where large values are, or NULL */
+  guint64 seen_head; /* of the ring, at the last look */
+  ShmArena *arena;   /* where large values are, or NULL */
   guint8 *body;
   gsize body_size;
   gsize body_allocated;

@@ -306,7 +306,8 @@ shm_wire_read (ShmWireReader *self,
                GError **error)
 {
   guint64 small[SMALL_BODY / 8];
-  gsize available = shm_ring_get_available (ring);
+  gsize wanted = self->has_header ? SHM_RING_DATA : sizeof self->header + SMALL_BODY;
+  gsize available = shm_ring_look (ring, &self->seen_head, wanted);
   guint8 *body;
   gboolean is_small;
 
@@ -342,8 +343,10 @@ shm_wire_read (ShmWireReader *self,
       if (!self->has_header)
         {
           shm_ring_take (ring, sizeof self->header);
-          available -= sizeof self->header;
           self->has_header = TRUE;
+          available = shm_ring_look (ring, &self->seen_head, SHM_RING_DATA);
+          /* If that is damage, the next look will tell. */
+          available = MIN (available, SHM_RING_DATA);
         }
       if (!shm_wire_fill (self, ring, available, error))
         return SHM_WIRE_ERROR;

@@ -11,7 +11,7 @@
 #include <signal.h>
 #include <string.h>
 
-#define N 1000
+#define N 100000 /* enough for ranges of many pages */
 
 static gboolean
 write_square (ShmMapReduce *pool, guint64 index, gpointer item, gpointer user_data, GError **error)
@@ -141,6 +141,13 @@ fail_somehow (ShmMapReduce *pool, guint64 index, gpointer item, gpointer user_da
     }
   if (index == 33 && GPOINTER_TO_UINT (user_data) == SHM_BACKEND_TYPE_PROCESS)
     raise (SIGKILL);
+  if (index == 44)
+    {
+      g_autoptr (GError) told = g_error_new_literal (G_IO_ERROR, G_IO_ERROR_CLOSED, "told");
+
+      shm_map_reduce_fail_item (pool, told, NULL, NULL);
+      return TRUE;
+    }
   return write_square (pool, index, item, NULL, error);
 }
 
@@ -162,14 +169,16 @@ test_failures (gconstpointer data)
   g_assert_true (shm_job_set_into_func (job, array, fail_somehow, (gpointer) data, NULL, &error));
   test_run_job (job);
   failures = shm_job_get_failures (job);
-  g_assert_cmpuint (failures->len, ==, is_process ? 3 : 2);
+  g_assert_cmpuint (failures->len, ==, is_process ? 4 : 3);
   for (i = 0; i < failures->len; i++)
-    g_assert_cmpint (shm_failure_get_index (g_ptr_array_index (failures, i)), ==, 11 * (i + 1));
+    g_assert_cmpint (shm_failure_get_index (g_ptr_array_index (failures, i)), ==,
+                     11 * (i + 1 + (i == 2 && !is_process)));
   g_assert_true (g_error_matches (shm_failure_get_error (g_ptr_array_index (failures, 1)),
                                   G_IO_ERROR, G_IO_ERROR_BUSY));
   for (i = 0; i < 100; i++)
     g_assert_cmpfloat (values[i], ==,
-                       i == 11 || i == 22 || (i == 33 && is_process) ? 0 : (double) i * i);
+                       i == 11 || i == 22 || (i == 33 && is_process) || i == 44 ? 0
+                                                                                : (double) i * i);
 }
 
 int

@@ -118,6 +118,19 @@ shm_schedule_has_more (ShmControl *control, guint rank)
   return begin < end;
 }
 
+/* Below which item nobody needs to wait for a rank that owns no range: what it has still to claim is its own where each
+ * rank has its items from the beginning. */
+static guint64
+shm_schedule_get_free_floor (ShmControl *control, guint rank)
+{
+  guint64 begin, end, next;
+
+  if (control->header->schedule != SHM_SCHEDULE_STATIC)
+    return G_MAXUINT64;
+  shm_schedule_peek_static (control, rank, &begin, &end, &next);
+  return begin < end ? begin : G_MAXUINT64;
+}
+
 static void
 shm_schedule_intend (ShmLine *line, guint64 begin, guint64 end)
 {
@@ -289,7 +302,7 @@ shm_schedule_try (ShmControl *control, guint rank, guint64 grain, gboolean pause
   claimed = !paused && shm_schedule_take (control, rank, grain);
   if (!claimed)
     {
-      shm_store (&line->floor, G_MAXUINT64);
+      shm_store (&line->floor, shm_schedule_get_free_floor (control, rank));
       shm_store (&line->state, SHM_LINE_READY);
       shm_fence ();
     }
@@ -465,18 +478,6 @@ shm_schedule_add_orphan (ShmControl *control, guint64 begin, guint64 end)
   return FALSE;
 }
 
-/* Below this nobody needs to wait for a worker of this rank that has passed. */
-static guint64
-shm_schedule_next_floor (ShmControl *control, guint rank)
-{
-  guint64 begin, end, next;
-
-  if (control->header->schedule != SHM_SCHEDULE_STATIC)
-    return G_MAXUINT64;
-  shm_schedule_peek_static (control, rank, &begin, &end, &next);
-  return begin < end ? begin : G_MAXUINT64;
-}
-
 /* Makes the line of a dead worker fit for its successor; its orphans must have been added before,
  * since from here on nobody waits for it. */
 void
@@ -498,7 +499,7 @@ shm_schedule_clear (ShmControl *control, guint rank)
   line->turn_waiting = 0;
   shm_store (&line->state, SHM_LINE_EMPTY);
   __atomic_add_fetch (&control->header->n_hand_overs, 1, __ATOMIC_SEQ_CST);
-  __atomic_store_n (&line->floor, shm_schedule_next_floor (control, rank), __ATOMIC_SEQ_CST);
+  __atomic_store_n (&line->floor, shm_schedule_get_free_floor (control, rank), __ATOMIC_SEQ_CST);
   shm_fence ();
   if (shm_load (&control->header->n_turn_waiters))
     shm_schedule_wake_turn (control);
@@ -649,7 +650,7 @@ shm_schedule_pass_turn (ShmControl *control, guint rank)
   ShmControlHeader *header = control->header;
   ShmLine *line = &control->lines[rank];
 
-  shm_store (&line->floor, shm_schedule_next_floor (control, rank));
+  shm_store (&line->floor, shm_schedule_get_free_floor (control, rank));
   /* One full fence for both: who does not see them is counted below. */
   __atomic_exchange_n (&header->turn, line->end, __ATOMIC_SEQ_CST);
   if (G_UNLIKELY (__atomic_load_n (&header->n_turn_waiters, __ATOMIC_SEQ_CST)))

@@ -1,0 +1,237 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* Pauses, workers that stay, and memory that is used again, together. */
+
+#include "config.h"
+
+#include "test-util.h"
+
+#include <string.h>
+#include <glib-unix.h>
+#include <unistd.h>
+
+#define N_ITEMS 400
+#define PAUSE 30 /* ms */
+
+/* What workers and caller tell each other. */
+typedef struct
+{
+  int to_caller[2];
+  int to_first[2];
+  int to_last[2];
+} Pipes;
+
+static void
+pipes_init (Pipes *pipes)
+{
+  g_assert_cmpint (pipe (pipes->to_caller), ==, 0);
+  g_assert_cmpint (pipe (pipes->to_first), ==, 0);
+  g_assert_cmpint (pipe (pipes->to_last), ==, 0);
+}
+
+static void
+pipes_clear (Pipes *pipes)
+{
+  guint i;
+
+  for (i = 0; i < 2; i++)
+    {
+      close (pipes->to_caller[i]);
+      close (pipes->to_first[i]);
+      close (pipes->to_last[i]);
+    }
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Pipes, pipes_clear)
+
+static void
+say (const int *ends)
+{
+  g_assert_cmpint (write (ends[1], "", 1), ==, 1);
+}
+
+static void
+hear (const int *ends)
+{
+  char byte;
+
+  g_assert_cmpint (read (ends[0], &byte, 1), ==, 1);
+}
+
+typedef struct
+{
+  ShmMapReduce *pool;
+  ShmJob *job;
+  GMainLoop *loop;
+  GError *error;
+  GArray *pids; /* of gint32, by item */
+  guint64 n_results;
+  guint64 n_at_pause;
+  gboolean resumed;
+} Run;
+
+static GVariant *
+map_pid (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  return g_variant_new_int32 (getpid ());
+}
+
+static gboolean
+take_result (ShmJob *job, guint64 index, GVariant *result, gpointer user_data, GError **error)
+{
+  Run *run = user_data;
+
+  run->n_results++;
+  return TRUE;
+}
+
+static void
+run_init (Run *run, guint64 n_items, ShmBackendType backend)
+{
+  *run = (Run){ .pool = test_pool (2, backend) };
+  run->job = shm_job_new (run->pool, n_items);
+  run->loop = g_main_loop_new (NULL, FALSE);
+  shm_job_set_map_func (run->job, map_pid, run, NULL);
+  shm_job_set_output (run->job, SHM_OUTPUT_STREAM);
+  shm_job_set_result_func (run->job, take_result, run, NULL);
+}
+
+static void
+run_clear (Run *run)
+{
+  g_clear_object (&run->job);
+  g_object_unref (run->pool);
+  g_main_loop_unref (run->loop);
+  g_clear_error (&run->error);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Run, run_clear)
+
+static void
+ended (GObject *job, GAsyncResult *result, gpointer user_data)
+{
+  Run *run = user_data;
+
+  shm_job_run_finish (SHM_JOB (job), result, &run->error);
+  g_main_loop_quit (run->loop);
+}
+
+static gboolean
+resume (gpointer user_data)
+{
+  Run *run = user_data;
+
+  run->n_at_pause = run->n_results;
+  run->resumed = TRUE;
+  shm_job_set_paused (run->job, FALSE);
+  return G_SOURCE_REMOVE;
+}
+
+/* Ordered sections where each rank has its items from the beginning, and one rank has been paused before the other. */
+
+typedef struct
+{
+  Run run;
+  Pipes pipes;
+  ShmArray *log; /* i8: how many, and the items, in the order in which they entered */
+} Order;
+
+static GVariant *
+map_ordered (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  Order *order = user_data;
+  gint64 *log = shm_array_get_data (order->log);
+
+  if (index == 0)
+    hear (order->pipes.to_first);
+  if (index == 3)
+    {
+      say (order->pipes.to_caller);
+      hear (order->pipes.to_last);
+    }
+  if (index >= 2 && shm_map_reduce_ordered_enter (pool, error))
+    {
+      log[++log[0]] = index;
+      shm_map_reduce_ordered_leave (pool);
+    }
+  return g_variant_new_uint64 (index);
+}
+
+static gboolean
+pause_first (gint fd, GIOCondition condition, gpointer user_data)
+{
+  Order *order = user_data;
+
+  hear (order->pipes.to_caller);
+  shm_job_set_paused (order->run.job, TRUE);
+  say (order->pipes.to_first);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+release_last (gpointer user_data)
+{
+  Order *order = user_data;
+
+  say (order->pipes.to_last);
+  g_timeout_add (PAUSE, resume, &order->run);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+take_ordered (ShmJob *job, guint64 index, GVariant *result, gpointer user_data, GError **error)
+{
+  Order *order = user_data;
+
+  /* Its worker is about to wait for the end of the pause. */
+  if (index == 0)
+    g_timeout_add (PAUSE, release_last, order);
+  return TRUE;
+}
+
+static void
+test_ordered (gconstpointer backend)
+{
+  Order order = { 0 };
+  gsize length = 3;
+  GSource *source;
+  const gint64 *log;
+
+  run_init (&order.run, 4, GPOINTER_TO_UINT (backend));
+  pipes_init (&order.pipes);
+  order.log = test_new_array (SHM_DTYPE_I8, 1, &length);
+  shm_map_reduce_set_schedule (order.run.pool, SHM_SCHEDULE_STATIC);
+  shm_map_reduce_set_chunk_size (order.run.pool, 1);
+  shm_job_set_map_func (order.run.job, map_ordered, &order, NULL);
+  shm_job_set_result_func (order.run.job, take_ordered, &order, NULL);
+  source = g_unix_fd_source_new (order.pipes.to_caller[0], G_IO_IN);
+  g_source_set_callback (source, G_SOURCE_FUNC (pause_first), &order, NULL);
+  g_source_attach (source, NULL);
+  shm_job_run_async (order.run.job, NULL, ended, &order.run);
+  g_main_loop_run (order.run.loop);
+  g_assert_no_error (order.run.error);
+  log = shm_array_get_data (order.log);
+  g_assert_cmpint (log[0], ==, 2);
+  g_assert_cmpint (log[1], ==, 2);
+  g_assert_cmpint (log[2], ==, 3);
+  g_source_unref (source);
+  g_object_unref (order.log);
+  run_clear (&order.run);
+  pipes_clear (&order.pipes);
+}
+
+int
+main (int argc, char **argv)
+{
+  g_test_init (&argc, &argv, NULL);
+  /* It wakes a main loop when something is cancelled, and stays. */
+  test_start_glib_thread ();
+
+  test_add_data ("/combined/process/ordered", GUINT_TO_POINTER (SHM_BACKEND_TYPE_PROCESS),
+                 test_ordered);
+  test_add_data ("/combined/thread/ordered", GUINT_TO_POINTER (SHM_BACKEND_TYPE_THREAD),
+                 test_ordered);
+  return g_test_run ();
+}

@@ -324,6 +324,7 @@ shm_process_dispatch (ShmBackend *backend)
   gboolean drained = TRUE;
   guint i;
 
+  shm_control_end_pause (backend->control, lowest);
   /* One that has much to say must not keep the others from being heard. */
   for (i = 0; i < n_workers && drained; i++)
     {

@@ -49,9 +49,10 @@ shm_serial_send (ShmWorker *worker, const ShmFrame *sent)
 static gboolean
 shm_serial_is_paused (ShmSerial *self)
 {
-  const ShmControlHeader *header = self->parent.control->header;
+  ShmControl *control = self->parent.control;
 
-  return shm_load (&header->paused) && !shm_load (&header->stop);
+  return shm_load (&control->header->paused) && !shm_load (&control->header->stop) &&
+         shm_schedule_has_more (control, 0);
 }
 
 /* Whether there is more to do. */

@@ -178,6 +178,7 @@ shm_threads_dispatch (ShmBackend *backend)
   guint64 lowest = shm_schedule_get_lowest_unfinished (backend->control);
   guint rank;
 
+  shm_control_end_pause (backend->control, lowest);
   for (rank = 0; rank < setup->settings.n_workers; rank++)
     {
       ShmThread *thread = &self->threads[rank];

@@ -221,6 +221,7 @@ void shm_control_ask (ShmControl *control, gboolean urgent);
 void shm_control_stop (ShmControl *control);
 void shm_control_wake (guint32 *word);
 void shm_control_set_paused (ShmControl *control, gboolean paused);
+void shm_control_end_pause (ShmControl *control, guint64 lowest);
 void shm_control_set_limit (ShmControl *control, guint64 limit, gboolean closed);
 void shm_control_begin_run (ShmControl *control, guint64 n_items);
 guint64 shm_control_count_done (ShmControl *control);

@@ -286,9 +286,18 @@ shm_control_set_paused (ShmControl *self, gboolean paused)
 {
   ShmControlHeader *header = self->header;
 
-  __atomic_store_n (&header->paused, paused, __ATOMIC_SEQ_CST);
-  if (!paused && header->can_sleep)
+  if (__atomic_exchange_n (&header->paused, paused, __ATOMIC_SEQ_CST) && !paused &&
+      header->can_sleep)
     shm_control_wake (&header->limit_wake);
+}
+
+/* All items below the lowest one are done. Where that leaves nothing to begin, a pause keeps nobody from leaving. For the
+ * caller alone. */
+void
+shm_control_end_pause (ShmControl *self, guint64 lowest)
+{
+  if (self->closed && lowest >= self->limit)
+    shm_control_set_paused (self, FALSE);
 }
 
 /* Items that were done, and whatever of the ranges in work has been. */

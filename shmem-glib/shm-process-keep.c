@@ -209,6 +209,7 @@ shm_process_release (ShmBackend *backend)
       shm_process_forget (self);
       return;
     }
+  shm_control_set_paused (backend->control, FALSE);
   shm_control_set_limit (backend->control, backend->control->limit, TRUE);
   for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
     {

@@ -344,7 +344,8 @@ shm_schedule_claim (ShmControl *control, guint rank, guint64 grain)
       gboolean paused = __atomic_load_n (&header->paused, __ATOMIC_SEQ_CST);
 
       claimed = shm_schedule_try (control, rank, grain, paused);
-      if (!closed)
+      /* A pause ends where nothing is left to begin, which the caller sees. */
+      if (!closed || paused)
         shm_schedule_ask_for_more (control, !claimed);
       if (claimed || (closed && !paused) || !header->can_sleep || shm_load (&header->stop))
         break;

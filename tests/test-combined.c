@@ -129,6 +129,111 @@ resume (gpointer user_data)
   return G_SOURCE_REMOVE;
 }
 
+/* Whether a paused job ends by itself. */
+
+typedef struct
+{
+  Run run;
+  Pipes pipes;
+  gboolean is_serial;
+} Last;
+
+/* Both items are in work when the first one ends. */
+static GVariant *
+map_last (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  Last *last = user_data;
+
+  if (!last->is_serial && index == 0)
+    hear (last->pipes.to_first);
+  else if (!last->is_serial)
+    {
+      say (last->pipes.to_first);
+      hear (last->pipes.to_last);
+    }
+  return g_variant_new_uint64 (index);
+}
+
+static gboolean
+pause_at_last (ShmJob *job, guint64 index, GVariant *result, gpointer user_data, GError **error)
+{
+  Last *last = user_data;
+
+  last->run.n_results++;
+  if (index == (last->is_serial ? 1 : 0))
+    shm_job_set_paused (job, TRUE);
+  if (!last->is_serial && index == 0)
+    say (last->pipes.to_last);
+  return TRUE;
+}
+
+static void
+last_init (Last *last, ShmBackendType backend)
+{
+  run_init (&last->run, 2, backend);
+  pipes_init (&last->pipes);
+  last->is_serial = backend == SHM_BACKEND_TYPE_SERIAL;
+  shm_map_reduce_set_chunk_size (last->run.pool, 1);
+  shm_job_set_map_func (last->run.job, map_last, last, NULL);
+  shm_job_set_result_func (last->run.job, pause_at_last, last, NULL);
+}
+
+static void
+last_clear (Last *last)
+{
+  run_clear (&last->run);
+  pipes_clear (&last->pipes);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Last, last_clear)
+
+/* Nothing is left to begin, and so nobody waits for the end of the pause. */
+static void
+test_nothing_left (gconstpointer backend)
+{
+  guint64 window;
+  ShmOutput output;
+
+  for (output = SHM_OUTPUT_STREAM; output <= SHM_OUTPUT_STREAM_IN_ORDER; output++)
+    for (window = 0; window <= 8; window += 8)
+      {
+        g_auto (Last) last = { 0 };
+
+        last_init (&last, GPOINTER_TO_UINT (backend));
+        shm_job_set_output (last.run.job, output);
+        shm_job_set_window (last.run.job, window);
+        test_run_job (last.run.job);
+        g_assert_cmpuint (last.run.n_results, ==, 2);
+        g_assert_true (shm_job_get_paused (last.run.job));
+      }
+}
+
+/* The workers of a job that was paused when its run ended leave by themselves, and need not be killed: those would take
+ * a second each. */
+static void
+test_kept_leave (void)
+{
+  gint64 elapsed = 0;
+  guint round;
+
+  for (round = 0; round < 6; round++)
+    {
+      g_auto (Last) last = { 0 };
+
+      last_init (&last, SHM_BACKEND_TYPE_PROCESS);
+      shm_job_set_keep_workers (last.run.job, TRUE);
+      test_run_job (last.run.job);
+      elapsed -= g_get_monotonic_time ();
+      if (round % 2 == 0)
+        shm_job_release_workers (last.run.job);
+      else
+        g_clear_object (&last.run.job);
+      elapsed += g_get_monotonic_time ();
+    }
+  if (!test_under_valgrind ())
+    g_assert_cmpint (elapsed, <, 4 * G_USEC_PER_SEC);
+}
+
 /* Ordered sections where each rank has its items from the beginning, and one rank has been paused before the other. */
 
 typedef struct
@@ -229,6 +334,8 @@ main (int argc, char **argv)
   /* It wakes a main loop when something is cancelled, and stays. */
   test_start_glib_thread ();
 
+  test_add_for_backends ("combined", "nothing-left", test_nothing_left);
+  test_add ("/combined/kept-leave", test_kept_leave);
   test_add_data ("/combined/process/ordered", GUINT_TO_POINTER (SHM_BACKEND_TYPE_PROCESS),
                  test_ordered);
   test_add_data ("/combined/thread/ordered", GUINT_TO_POINTER (SHM_BACKEND_TYPE_THREAD),

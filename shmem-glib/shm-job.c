@@ -320,7 +320,7 @@ shm_job_class_init (ShmJobClass *klass)
    *
    * Workers that were kept see the caller's private memory as it was when they were forked. What changes between the
    * runs must lie in shared arrays that were made before, or be the argument: shm_job_set_argument(). The number of
-   * items may change as well: shm_job_set_n_items(). Whatever else is set, of the job or of its pool, has the next
+   * items may change as well: shm_job_set_n_items(); and #ShmJob:paused. Whatever else is set, of the job or of its pool, has the next
    * run start new workers; so does a failure. With %SHM_SCHEDULE_STATIC, with items from elsewhere than a count,
    * with results in the order of the items, a tear-down function or a trace, each run starts its own; and in
    * threads.

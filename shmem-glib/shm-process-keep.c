@@ -133,6 +133,7 @@ shm_process_can_resume (ShmBackend *backend, const ShmBackendSetup *setup)
   /* What start () has set, and what may differ. */
   wanted.with_rings = wanted.with_wakeups = TRUE;
   wanted.n_items = backend->setup.settings.n_items;
+  wanted.paused = backend->setup.settings.paused;
   return self->owner == getpid () && shm_process_has_places (backend) &&
          setup->pool == backend->setup.pool && setup->work == backend->setup.work &&
          setup->arena == backend->setup.arena &&

@@ -241,7 +241,7 @@ shm_schedule_get_chunk (const ShmControl *control,
 }
 
 static gboolean
-shm_schedule_claim_next (ShmControl *control, guint rank, guint64 grain)
+shm_schedule_claim_next (ShmControl *control, guint rank, guint64 grain, guint64 limit)
 {
   ShmControlHeader *header = control->header;
   ShmLine *line = &control->lines[rank];
@@ -251,7 +251,6 @@ shm_schedule_claim_next (ShmControl *control, guint rank, guint64 grain)
     {
       guint64 begin = word >> RANK_BITS;
       guint64 last = word & ((1 << RANK_BITS) - 1);
-      guint64 limit = shm_load (&header->limit);
       guint64 end;
 
       if (begin >= limit)
@@ -271,7 +270,7 @@ shm_schedule_claim_next (ShmControl *control, guint rank, guint64 grain)
 
 /* Takes what there is; FALSE: nothing. */
 static gboolean
-shm_schedule_take (ShmControl *control, guint rank, guint64 grain)
+shm_schedule_take (ShmControl *control, guint rank, guint64 grain, guint64 limit)
 {
   ShmControlHeader *header = control->header;
   ShmLine *line = &control->lines[rank];
@@ -283,13 +282,13 @@ shm_schedule_take (ShmControl *control, guint rank, guint64 grain)
       shm_schedule_claim_orphan (control, rank, is_static ? line->position : G_MAXUINT64))
     return TRUE;
   if (!is_static)
-    return shm_schedule_claim_next (control, rank, grain);
+    return shm_schedule_claim_next (control, rank, grain, limit);
   return shm_schedule_claim_static (control, rank) ||
          (shm_load (&header->n_orphans) && shm_schedule_claim_orphan (control, rank, G_MAXUINT64));
 }
 
 static gboolean
-shm_schedule_try (ShmControl *control, guint rank, guint64 grain, gboolean paused)
+shm_schedule_try (ShmControl *control, guint rank, guint64 grain, guint64 limit, gboolean paused)
 {
   ShmControlHeader *header = control->header;
   ShmLine *line = &control->lines[rank];
@@ -299,7 +298,7 @@ shm_schedule_try (ShmControl *control, guint rank, guint64 grain, gboolean pause
   shm_store (&line->end, 0);
   shm_store (&line->state, SHM_LINE_CLAIMING);
 
-  claimed = !paused && shm_schedule_take (control, rank, grain);
+  claimed = !paused && shm_schedule_take (control, rank, grain, limit);
   if (!claimed)
     {
       shm_store (&line->floor, shm_schedule_get_free_floor (control, rank));
@@ -338,12 +337,14 @@ shm_schedule_claim (ShmControl *control, guint rank, guint64 grain)
 
   for (;;)
     {
-      /* In this order: what comes after these reads wakes us, or is seen. */
+      /* In this order: what comes after these reads wakes us, or is seen; and who sees the items of a run that begins
+       * with a pause sees the pause. */
       guint32 wake = __atomic_load_n (&header->limit_wake, __ATOMIC_SEQ_CST);
       gboolean closed = __atomic_load_n (&header->closed, __ATOMIC_SEQ_CST);
+      guint64 limit = __atomic_load_n (&header->limit, __ATOMIC_SEQ_CST);
       gboolean paused = __atomic_load_n (&header->paused, __ATOMIC_SEQ_CST);
 
-      claimed = shm_schedule_try (control, rank, grain, paused);
+      claimed = shm_schedule_try (control, rank, grain, limit, paused);
       /* A pause ends where nothing is left to begin, which the caller sees. */
       if (!closed || paused)
         shm_schedule_ask_for_more (control, !claimed);

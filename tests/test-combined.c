@@ -234,6 +234,113 @@ test_kept_leave (void)
     g_assert_cmpint (elapsed, <, 4 * G_USEC_PER_SEC);
 }
 
+/* Runs of one job, each paused from its beginning, in its middle or not at all. */
+
+static gboolean
+take_pid (ShmJob *job, guint64 index, GVariant *result, gpointer user_data, GError **error)
+{
+  Run *run = user_data;
+
+  g_array_append_vals (run->pids, &(gint32){ g_variant_get_int32 (result) }, 1);
+  run->n_results++;
+  if (run->n_results == N_ITEMS / 2 && run->n_at_pause == G_MAXUINT64)
+    {
+      shm_job_set_paused (job, TRUE);
+      g_timeout_add (1, resume, run);
+    }
+  return TRUE;
+}
+
+static void
+check_pids (GArray *pids, GArray *known)
+{
+  guint i, j;
+
+  for (i = 0; i < pids->len; i++)
+    {
+      for (j = 0; j < known->len; j++)
+        if (g_array_index (pids, gint32, i) == g_array_index (known, gint32, j))
+          break;
+      if (j == known->len)
+        g_array_append_vals (known, &g_array_index (pids, gint32, i), 1);
+    }
+}
+
+static void
+test_kept_runs (void)
+{
+  g_autoptr (GArray) known = g_array_new (FALSE, FALSE, sizeof (gint32));
+  g_auto (Run) run = { 0 };
+  guint n_rounds = test_scale (30);
+  guint round;
+
+  run_init (&run, N_ITEMS, SHM_BACKEND_TYPE_PROCESS);
+  shm_map_reduce_set_chunk_size (run.pool, 1);
+  shm_job_set_keep_workers (run.job, TRUE);
+  shm_job_set_result_func (run.job, take_pid, &run, NULL);
+  run.pids = g_array_new (FALSE, FALSE, sizeof (gint32));
+  for (round = 0; round < n_rounds; round++)
+    {
+      gboolean from_the_beginning = round % 3 == 0;
+
+      run.n_results = 0;
+      run.n_at_pause = round % 3 == 1 ? G_MAXUINT64 : 0;
+      run.resumed = FALSE;
+      g_array_set_size (run.pids, 0);
+      shm_job_set_paused (run.job, from_the_beginning);
+      shm_job_run_async (run.job, NULL, ended, &run);
+      if (from_the_beginning)
+        g_timeout_add (2, resume, &run);
+      g_main_loop_run (run.loop);
+      g_assert_no_error (run.error);
+      g_assert_cmpuint (run.n_results, ==, N_ITEMS);
+      if (from_the_beginning)
+        g_assert_cmpuint (run.n_at_pause, ==, 0);
+      while (round % 3 == 1 && !run.resumed)
+        g_main_context_iteration (NULL, TRUE);
+      check_pids (run.pids, known);
+    }
+  /* They are the same ones in all runs. */
+  g_assert_cmpuint (known->len, <=, 2);
+  g_array_unref (run.pids);
+}
+
+/* A paused job of kept workers that is dropped, or cancelled, in its second run. */
+static void
+test_kept_ends (void)
+{
+  guint round;
+
+  for (round = 0; round < test_scale (12); round++)
+    {
+      g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+      g_auto (Run) run = { 0 };
+
+      run_init (&run, N_ITEMS, SHM_BACKEND_TYPE_PROCESS);
+      shm_job_set_keep_workers (run.job, TRUE);
+      test_run_job (run.job);
+      shm_job_set_paused (run.job, TRUE);
+      run.n_results = 0;
+      shm_job_run_async (run.job, cancellable, ended, &run);
+      while (round % 3 != 0 && g_main_context_iteration (NULL, FALSE))
+        ;
+      if (round % 2 == 0)
+        g_cancellable_cancel (cancellable);
+      else
+        g_clear_object (&run.job);
+      g_main_loop_run (run.loop);
+      g_assert_error (run.error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+      g_assert_cmpuint (run.n_results, ==, 0);
+      /* And it can be run again. */
+      if (run.job != NULL)
+        {
+          shm_job_set_paused (run.job, FALSE);
+          test_run_job (run.job);
+          g_assert_cmpuint (run.n_results, ==, N_ITEMS);
+        }
+    }
+}
+
 /* Ordered sections where each rank has its items from the beginning, and one rank has been paused before the other. */
 
 typedef struct
@@ -336,6 +443,8 @@ main (int argc, char **argv)
 
   test_add_for_backends ("combined", "nothing-left", test_nothing_left);
   test_add ("/combined/kept-leave", test_kept_leave);
+  test_add ("/combined/kept-runs", test_kept_runs);
+  test_add ("/combined/kept-ends", test_kept_ends);
   test_add_data ("/combined/process/ordered", GUINT_TO_POINTER (SHM_BACKEND_TYPE_PROCESS),
                  test_ordered);
   test_add_data ("/combined/thread/ordered", GUINT_TO_POINTER (SHM_BACKEND_TYPE_THREAD),

@@ -58,6 +58,9 @@ struct _ShmArena
   pid_t pid;             /* whose it is: in the workers' copies nothing is given back */
   ShmRecycler *recycler; /* NULL: there is none */
   ShmShelf *shelf;       /* this process's; NULL: it has none */
+
+  GMutex mutex;       /* guards what follows, in the caller */
+  GHashTable *mapped; /* the pieces in use; (owned gint64 offset → guint how often) */
 };
 
 typedef struct
@@ -76,6 +79,8 @@ shm_arena_new (guint n_ranks, GError **error)
   self->pid = getpid ();
   if (shm_fork_open_memfd (&self->fd, error))
     {
+      g_mutex_init (&self->mutex);
+      self->mapped = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, NULL);
       self->recycler = n_ranks > 0 ? shm_recycler_new (n_ranks) : NULL;
       if (self->recycler != NULL)
         self->shelf = shm_shelf_new (MIN (n_ranks * SHM_RECYCLER_BYTES, MAX_SHELF));
@@ -108,8 +113,13 @@ shm_arena_unref (ShmArena *self)
 {
   if (!g_atomic_ref_count_dec (&self->ref_count))
     return;
+  /* In a copy of the caller a thread that is not there may have locked it. */
   if (self->pid == getpid ())
-    shm_fork_close_fd (&self->fd);
+    {
+      shm_fork_close_fd (&self->fd);
+      g_mutex_clear (&self->mutex);
+    }
+  g_clear_pointer (&self->mapped, g_hash_table_unref);
   g_clear_pointer (&self->recycler, shm_recycler_free);
   g_clear_pointer (&self->shelf, shm_shelf_free);
   g_free (self);
@@ -286,13 +296,29 @@ shm_arena_recycle (ShmArena *self, guint64 offset, gpointer address, gsize size)
   return FALSE;
 }
 
+/* One more, or one less, uses the piece at this offset; how many still do. */
+static guint
+shm_arena_count (ShmArena *self, guint64 offset, gint change)
+{
+  guint n;
+
+  g_mutex_lock (&self->mutex);
+  n = GPOINTER_TO_UINT (g_hash_table_lookup (self->mapped, &offset)) + change;
+  if (n > 0)
+    g_hash_table_replace (self->mapped, g_memdup2 (&offset, sizeof offset), GUINT_TO_POINTER (n));
+  else
+    g_hash_table_remove (self->mapped, &offset);
+  g_mutex_unlock (&self->mutex);
+  return n;
+}
+
 static void
 shm_arena_drop_piece (gpointer data, gpointer address, gsize size)
 {
   ShmArenaPiece *piece = data;
   ShmArena *arena = piece->arena;
 
-  if (arena->pid != getpid ())
+  if (arena->pid != getpid () || shm_arena_count (arena, piece->offset, -1) > 0)
     munmap (address, size);
   else if (!shm_arena_recycle (arena, piece->offset, address, size))
     shm_arena_give_back_range (arena, piece->offset, size);
@@ -391,6 +417,8 @@ shm_arena_map (ShmArena *self, guint64 offset, guint64 size, GError **error)
   piece = g_new (ShmArenaPiece, 1);
   piece->arena = shm_arena_ref (self);
   piece->offset = offset;
+  if (self->pid == getpid ())
+    shm_arena_count (self, offset, 1);
   return shm_mapping_new_take (address, size, mapped_size, shm_arena_drop_piece, piece);
 }
 

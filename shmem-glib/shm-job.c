@@ -551,7 +551,7 @@ shm_job_steal_results (ShmJob *self)
  *
  * Gets what a worker process has put into shared memory, in place. May be called while the job
  * runs, in the thread that runs its main context, and after it. What is got twice is the same memory, which goes with
- * the first of the two.
+ * the last of the two; then the worker may use it again, and it must not be got any more.
  *
  * Returns: (transfer full): an array of %SHM_DTYPE_U1 with @n_bytes elements, or %NULL with @error set
  *

@@ -76,6 +76,18 @@ test_status (void)
   g_assert_cmpint (WTERMSIG (death.wait_status), ==, SIGKILL);
 }
 
+/* Whoever started this program in the background may have had it ignore signals. */
+static void
+stop_ignoring (void)
+{
+  struct sigaction action, reset = { .sa_handler = SIG_DFL };
+  int number;
+
+  for (number = 1; number < SIGSYS; number++)
+    if (sigaction (number, NULL, &action) == 0 && action.sa_handler == SIG_IGN)
+      sigaction (number, &reset, NULL);
+}
+
 /* Each check has a status of its own, so that a failure tells which it was. */
 static int
 check_child (const Family *family)
@@ -124,6 +136,7 @@ test_hygiene (void)
   ShmDeath death;
   Family family;
 
+  stop_ignoring ();
   sigaction (SIGUSR1, &action, &old[0]);
   sigaction (SIGHUP, &ignore, &old[1]);
   sigaction (SIGCHLD, &action, &old[2]);

@@ -217,6 +217,85 @@ test_results (void)
   g_variant_unref (taken.kept);
 }
 
+/* Deposits, each got twice. */
+
+typedef struct
+{
+  GPtrArray *kept; /* arrays, until there are a few */
+  GArray *indices;
+} Withdrawn;
+
+static GVariant *
+map_deposit (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  g_autofree guint8 *bytes = g_malloc (MIB);
+  guint64 offset;
+
+  memset (bytes, index, MIB);
+  if (!shm_map_reduce_deposit (pool, (guint64) (guintptr) bytes, MIB, &offset, error))
+    return NULL;
+  return g_variant_new_uint64 (offset);
+}
+
+static void
+check_kept (Withdrawn *withdrawn)
+{
+  guint i;
+
+  for (i = 0; i < withdrawn->kept->len; i++)
+    {
+      const guint8 *bytes = shm_array_get_data (g_ptr_array_index (withdrawn->kept, i));
+
+      g_assert_cmpuint (bytes[0], ==, (guint8) g_array_index (withdrawn->indices, guint64, i));
+      g_assert_cmpuint (bytes[MIB - 1], ==, bytes[0]);
+    }
+}
+
+/* Every other one is held for a while; of the others both go at once. */
+static gboolean
+take_deposit (ShmJob *job, guint64 index, GVariant *result, gpointer user_data, GError **error)
+{
+  Withdrawn *withdrawn = user_data;
+  guint64 offset = g_variant_get_uint64 (result);
+  g_autoptr (ShmArray) first = shm_job_withdraw (job, offset, MIB, error);
+  ShmArray *second = shm_job_withdraw (job, offset, MIB, error);
+
+  g_assert_true (first != NULL && second != NULL);
+  check_kept (withdrawn);
+  if (withdrawn->kept->len >= 6)
+    {
+      g_ptr_array_remove_index (withdrawn->kept, 0);
+      g_array_remove_index (withdrawn->indices, 0);
+    }
+  if (index % 2 == 0)
+    {
+      g_ptr_array_add (withdrawn->kept, second);
+      g_array_append_val (withdrawn->indices, index);
+    }
+  else
+    g_object_unref (second);
+  return TRUE;
+}
+
+static void
+test_withdrawn_twice (void)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (2, SHM_BACKEND_TYPE_PROCESS);
+  g_autoptr (ShmJob) job = shm_job_new (pool, 300);
+  Withdrawn withdrawn = {
+    .kept = g_ptr_array_new_with_free_func (g_object_unref),
+    .indices = g_array_new (FALSE, FALSE, sizeof (guint64)),
+  };
+
+  shm_job_set_map_func (job, map_deposit, NULL, NULL);
+  shm_job_set_result_func (job, take_deposit, &withdrawn, NULL);
+  shm_job_set_output (job, SHM_OUTPUT_STREAM);
+  test_run_job (job);
+  check_kept (&withdrawn);
+  g_ptr_array_unref (withdrawn.kept);
+  g_array_unref (withdrawn.indices);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -228,6 +307,7 @@ main (int argc, char *argv[])
   test_add ("/recycler/processes", test_processes);
   test_add ("/recycler/results", test_results);
   test_add ("/recycler/mixed", test_mixed);
+  test_add ("/recycler/withdrawn-twice", test_withdrawn_twice);
 
   return g_test_run ();
 }

@@ -208,6 +208,8 @@ typedef struct
   gboolean with_rings;   /* results travel through shared memory */
   gboolean with_wakeups; /* the workers do not run in the caller's own thread */
   gboolean with_fd;      /* processes that were not forked for it attach to the mapping */
+  guint64 argument_at;   /* in the arena */
+  guint64 argument_size; /* 0: it was inherited; SHM_NO_ITEM: there is none */
 } ShmControlSettings;
 
 ShmControl *shm_control_new (const ShmControlSettings *settings, GError **error);

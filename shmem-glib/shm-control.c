@@ -162,6 +162,8 @@ shm_control_new (const ShmControlSettings *settings, GError **error)
   self->header->can_sleep = settings->with_wakeups;
   self->header->with_caller = settings->with_caller;
   self->header->keep = settings->keep;
+  self->header->argument_at = settings->argument_at;
+  self->header->argument_size = settings->argument_size;
   self->header->n_taken = settings->n_taken;
   shm_schedule_init (self);
 

@@ -41,7 +41,8 @@ gboolean shm_input_is_gone (const ShmInput *input);
 void shm_input_end_run (ShmInput *input, gboolean may_run_again);
 
 /* for the caller, of a feed */
-gboolean shm_input_open (ShmInput *input, guint64 window, ShmArena *arena, GError **error);
+gboolean
+shm_input_open (ShmInput *input, guint64 window, ShmArena *arena, guint64 used, GError **error);
 gboolean shm_input_feed (ShmInput *input, ShmControl *control, GVariant *value, GError **error);
 void shm_input_release (ShmInput *input, guint64 lowest_unfinished);
 

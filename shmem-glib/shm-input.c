@@ -82,12 +82,13 @@ shm_input_end_run (ShmInput *self, gboolean may_run_again)
   self->part = (ShmArenaPart){ 0 };
 }
 
-/* Without an arena the workers are in this process. */
+/* Without an arena the workers are in this process; the first `used` bytes of the caller's part are taken. */
 gboolean
-shm_input_open (ShmInput *self, guint64 window, ShmArena *arena, GError **error)
+shm_input_open (ShmInput *self, guint64 window, ShmArena *arena, guint64 used, GError **error)
 {
   self->window = window;
   self->arena = arena;
+  self->part.base = shm_arena_round (used);
   if (arena == NULL)
     self->fed = g_try_new0 (GVariant *, window);
   else

@@ -67,18 +67,27 @@ shm_job_forget_run (ShmJob *self)
   self->progress_shown = FALSE;
 }
 
+/* Puts the argument, or that there is none, where workers find it that have not inherited it. */
+gboolean
+shm_job_put_argument (ShmJob *self, guint64 *at, guint64 *size, GError **error)
+{
+  *at = 0;
+  *size = SHM_NO_ITEM;
+  shm_arena_give_back (self->arena, &self->argument_part, self->argument_part.head);
+  return self->work.argument == NULL ||
+         shm_arena_put (self->arena, &self->argument_part, self->work.argument, at, size, error);
+}
+
 /* Tells the workers that stayed with what they are called now. */
 static gboolean
 shm_job_send_argument (ShmJob *self, GError **error)
 {
   ShmControlHeader *header = self->kept->control->header;
-  guint64 at = 0, size = SHM_NO_ITEM;
+  guint64 at, size;
 
   if (!self->argument_is_new)
     return TRUE;
-  shm_arena_give_back (self->arena, &self->argument_part, self->argument_part.head);
-  if (self->work.argument != NULL &&
-      !shm_arena_put (self->arena, &self->argument_part, self->work.argument, &at, &size, error))
+  if (!shm_job_put_argument (self, &at, &size, error))
     return FALSE;
   header->argument_at = at;
   header->argument_size = size;

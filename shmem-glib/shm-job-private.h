@@ -128,6 +128,7 @@ shm_job_left (gpointer job, guint rank, const ShmLine *line, gint64 cpu_time, gu
 gboolean shm_job_may_run (ShmJob *self);
 gboolean shm_job_can_keep (ShmJob *self, const ShmBackendClass *klass);
 void shm_job_forget_run (ShmJob *self);
+gboolean shm_job_put_argument (ShmJob *self, guint64 *at, guint64 *size, GError **error);
 gboolean shm_job_resume (ShmJob *self, ShmBackendSetup *setup, GError **error);
 void shm_job_begin_rest (ShmJob *self);
 void shm_job_drop_kept (ShmJob *self);

@@ -299,11 +299,15 @@ shm_job_start_backend (ShmJob *self,
       self->has_deposits = self->argument_is_new = FALSE;
       setup->arena = self->arena =
           shm_arena_new (self->work.program ? 0 : setup->settings.n_workers, error);
-      if (self->arena == NULL)
+      self->argument_part = (ShmArenaPart){ 0 };
+      if (self->arena == NULL || (self->work.program != NULL &&
+                                  !shm_job_put_argument (self, &setup->settings.argument_at,
+                                                         &setup->settings.argument_size, error)))
         return FALSE;
     }
   if (self->input.kind == SHM_INPUT_FEED &&
-      !shm_input_open (&self->input, self->window_used, setup->arena, error))
+      !shm_input_open (&self->input, self->window_used, setup->arena, self->argument_part.head,
+                       error))
     return FALSE;
   self->backend = klass->start (setup, error);
   return self->backend != NULL;

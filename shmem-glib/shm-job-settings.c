@@ -104,9 +104,9 @@ shm_job_set_loop_func (ShmJob *self, ShmLoopFunc func, gpointer user_data, GDest
  * the program does.
  *
  * All else is as with forked workers, and #ShmJob the same; a range has one result. But the program has no closures and no
- * arrays of the caller's: items come to it by shm_job_set_feed_func(), if their indices are not enough; arrays that were made
- * with %SHM_ARRAY_FLAGS_SHAREABLE by their descriptors, in @fds, which stay yours, and have to stay open
- * until the job has ended. There is no set-up and no tear-down. #ShmMapReduce:backend has no effect. Where the job
+ * arrays of the caller's: items come to it by shm_job_set_feed_func(), if their indices are not enough, and what they
+ * have in common by shm_job_set_argument(); arrays that were made with %SHM_ARRAY_FLAGS_SHAREABLE by their
+ * descriptors, in @fds, which stay yours, and have to stay open until the job has ended. There is no set-up and no tear-down. #ShmMapReduce:backend has no effect. Where the job
  * would be serial otherwise, it has one worker.
  *
  * A program that cannot be executed, or that ends before it calls shm_serve_ranges(), ends the job.

@@ -59,10 +59,19 @@ work_on (ShmMapReduce *pool, guint64 index, Served *served, GError **error)
     }
   if (is_mode (served, "rank"))
     return shm_map_reduce_get_rank (pool);
+  if (is_mode (served, "argument"))
+    {
+      g_autoptr (GVariant) argument = shm_map_reduce_get_argument (pool, error);
+      g_autoptr (GVariant) item = shm_job_get_item (shm_map_reduce_get_job (pool), index, NULL);
+
+      return (item ? strlen (g_variant_get_string (item, NULL)) : index) +
+             (argument ? g_variant_get_size (argument) : 0);
+    }
   if (is_mode (served, "pipe"))
     g_assert_cmpint (write (served->fd, "", 1), ==, 1);
   if (is_mode (served, "pipe") || is_mode (served, "endless") ||
-      (is_mode (served, "slow") && index == MARKED))
+      (is_mode (served, "slow") && index == MARKED) ||
+      (is_mode (served, "slow-often") && index % 100 == MARKED))
     while (TRUE)
       pause ();
   if (index != MARKED)
@@ -354,6 +363,110 @@ test_deaths (void)
 }
 
 static void
+check_argument (guint size, gboolean fed)
+{
+  g_auto (Caller) caller = { 0 };
+  guint round;
+  guint64 i;
+
+  caller_init (&caller, "argument");
+  shm_job_set_keep_workers (caller.job, TRUE);
+  if (fed)
+    shm_job_set_feed_func (caller.job, feed_item, NULL, NULL);
+  for (round = 0; round < 3; round++)
+    {
+      guint n_bytes = size > 0 ? size + round * 5000 : 0;
+      g_autoptr (GBytes) bytes = g_bytes_new_take (g_malloc0 (n_bytes), n_bytes);
+
+      shm_job_set_argument (
+          caller.job,
+          n_bytes > 0 ? g_variant_new_from_bytes (G_VARIANT_TYPE_BYTESTRING, bytes, TRUE) : NULL);
+      test_run_job (caller.job);
+      for (i = 0; i < N_ITEMS; i++)
+        g_assert_cmpuint (g_array_index (caller.results, guint64, i), ==, i + n_bytes);
+    }
+}
+
+/* A program gets it in each run, beside the items that are fed. */
+static void
+test_argument (void)
+{
+  check_argument (0, FALSE);
+  check_argument (1, FALSE);
+  check_argument (3000000, FALSE);
+  check_argument (0, TRUE);
+  check_argument (1, TRUE);
+  check_argument (3000000, TRUE);
+}
+
+/* Programs that are killed for their time, or start anew after some items, in a job that is paused meanwhile. */
+
+static gboolean
+resume (gpointer job)
+{
+  shm_job_set_paused (job, FALSE);
+  return G_SOURCE_REMOVE;
+}
+
+static gboolean
+take_and_pause (ShmJob *job, guint64 index, GVariant *result, gpointer user_data, GError **error)
+{
+  if (!shm_job_get_paused (job))
+    {
+      shm_job_set_paused (job, TRUE);
+      g_timeout_add (1, resume, job);
+    }
+  return take_result (job, index, result, user_data, error);
+}
+
+static void
+job_ended_well (GObject *job, GAsyncResult *result, gpointer user_data)
+{
+  g_autoptr (GError) error = NULL;
+  GMainLoop *loop = user_data;
+
+  shm_job_run_finish (SHM_JOB (job), result, &error);
+  g_assert_no_error (error);
+  g_main_loop_quit (loop);
+}
+
+static void
+check_limits (gboolean fed, gboolean kept)
+{
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  g_auto (Caller) caller = { 0 };
+  GPtrArray *failures;
+  guint i;
+
+  caller_init (&caller, "slow-often");
+  shm_map_reduce_set_max_items_per_worker (caller.pool, 150);
+  shm_map_reduce_set_item_timeout (caller.pool, 300);
+  shm_map_reduce_set_failure_policy (caller.pool, SHM_FAILURE_POLICY_COLLECT);
+  shm_job_set_result_func (caller.job, take_and_pause, &caller, NULL);
+  shm_job_set_keep_workers (caller.job, kept);
+  if (fed)
+    shm_job_set_feed_func (caller.job, feed_item, NULL, NULL);
+  shm_job_run_async (caller.job, NULL, job_ended_well, loop);
+  g_main_loop_run (loop);
+  while (shm_job_get_paused (caller.job))
+    g_main_context_iteration (NULL, TRUE);
+  failures = shm_job_get_failures (caller.job);
+  g_assert_cmpuint (failures->len, ==, N_ITEMS / 100);
+  for (i = 0; i < failures->len; i++)
+    g_assert_cmpuint (shm_failure_get_index (g_ptr_array_index (failures, i)), ==,
+                      i * 100 + MARKED);
+  for (i = 0; i < N_ITEMS; i++)
+    g_assert_cmpuint (g_array_index (caller.results, guint64, i), ==, i % 100 == MARKED ? 0 : i);
+}
+
+static void
+test_limits (void)
+{
+  check_limits (FALSE, FALSE);
+  check_limits (TRUE, TRUE);
+}
+
+static void
 test_retry (void)
 {
   g_auto (Caller) caller = { 0 };
@@ -508,6 +621,8 @@ main (int argc, char **argv)
   test_add ("/program/error", test_error);
   test_add ("/program/traceback", test_traceback);
   test_add ("/program/deaths", test_deaths);
+  test_add ("/program/argument", test_argument);
+  test_add ("/program/limits", test_limits);
   test_add ("/program/retry", test_retry);
   test_add ("/program/no-program", test_no_program);
   test_add ("/program/cancelled", test_cancelled);

@@ -319,7 +319,8 @@ shm_job_class_init (ShmJobClass *klass)
    * for many small runs, each of which costs a few wake-ups then, and no fork.
    *
    * Workers that were kept see the caller's private memory as it was when they were forked. What changes between the
-   * runs must lie in shared arrays that were made before, or be the argument: shm_job_set_argument(). The number of
+   * runs must lie in shared arrays that were made before, or be the argument: shm_job_set_argument(). A large result of
+   * an earlier job is shared memory as well, which is used again once the caller drops it. The number of
    * items may change as well: shm_job_set_n_items(); and #ShmJob:paused. Whatever else is set, of the job or of its pool, has the next
    * run start new workers; so does a failure. With %SHM_SCHEDULE_STATIC, with items from elsewhere than a count,
    * with results in the order of the items, a tear-down function or a trace, each run starts its own; and in

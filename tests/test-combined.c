@@ -358,12 +358,10 @@ map_ordered (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **err
   Order *order = user_data;
   gint64 *log = shm_array_get_data (order->log);
 
-  if (index == 0)
-    hear (order->pipes.to_first);
-  if (index == 3)
+  if (index == 0 || index == 3)
     {
       say (order->pipes.to_caller);
-      hear (order->pipes.to_last);
+      hear (index == 0 ? order->pipes.to_first : order->pipes.to_last);
     }
   if (index >= 2 && shm_map_reduce_ordered_enter (pool, error))
     {
@@ -378,6 +376,8 @@ pause_first (gint fd, GIOCondition condition, gpointer user_data)
 {
   Order *order = user_data;
 
+  /* Both are in work. */
+  hear (order->pipes.to_caller);
   hear (order->pipes.to_caller);
   shm_job_set_paused (order->run.job, TRUE);
   say (order->pipes.to_first);

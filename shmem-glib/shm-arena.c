@@ -212,12 +212,18 @@ shm_arena_write_pieces (ShmArena *self,
   return FALSE;
 }
 
+/* To the end of the last page: what lies behind the end of a file may be cleared when the file grows, while a longer
+ * value that came later is already there. */
 gboolean
 shm_arena_write (ShmArena *self, gconstpointer data, gsize size, guint64 offset, GError **error)
 {
+  static const char zero = 0;
   struct iovec piece = { (gpointer) data, size };
+  struct iovec end = { (gpointer) &zero, 1 };
 
-  return shm_arena_write_pieces (self, &piece, 1, size, offset, error);
+  return shm_arena_write_pieces (self, &piece, 1, size, offset, error) &&
+         (shm_arena_get_odd (size) == 0 ||
+          shm_arena_write_pieces (self, &end, 1, 1, offset + shm_arena_round (size) - 1, error));
 }
 
 static gpointer
@@ -389,8 +395,7 @@ shm_arena_map_piece (ShmArena *self, guint64 offset, gsize size)
   return shm_arena_map_pages (self, offset, size);
 }
 
-/* What a worker has put there, at the beginning of a page; the memory goes with the mapping. The worker is not believed.
- * A piece that is used again may end behind the end of the file, but never behind its last page. */
+/* What a worker has put there, at the beginning of a page; the memory goes with the mapping. The worker is not believed. */
 ShmMapping *
 shm_arena_map (ShmArena *self, guint64 offset, guint64 size, GError **error)
 {
@@ -401,7 +406,7 @@ shm_arena_map (ShmArena *self, guint64 offset, guint64 size, GError **error)
 
   if (size == 0 || size > G_MAXSSIZE / 2 || shm_arena_get_odd (offset) != 0 ||
       offset > G_MAXINT64 / 2 || fstat (self->fd, &stat_buffer) != 0 ||
-      shm_arena_round (stat_buffer.st_size) < offset + size)
+      (guint64) stat_buffer.st_size < offset + size)
     {
       g_set_error_literal (error, SHM_ERROR, SHM_ERROR_BAD_RESULT,
                            _ ("What a worker sent lies nowhere in shared memory"));

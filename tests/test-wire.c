@@ -7,6 +7,7 @@
 #include "test-util.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "shmem-glib/shm-failure-private.h"
 #include "shmem-glib/shm-wire-private.h"
@@ -250,6 +251,25 @@ test_damaged_values (void)
     }
 }
 
+/* A piece that is used again may be longer, as far as its pages reach: all of them belong to the file. */
+static void
+test_whole_pages (void)
+{
+  g_autoptr (GError) error = NULL;
+  g_auto (Pipe) pipe;
+  struct stat status;
+  guint64 offset;
+
+  pipe_init (&pipe);
+  pipe.writer.arena = shm_arena_new (1, &error);
+  g_assert_no_error (error);
+  g_assert_true (shm_wire_deposit (&pipe.writer, "short", 5, &offset, &error));
+  g_assert_no_error (error);
+  g_assert_cmpint (fstat (shm_arena_get_fd (pipe.writer.arena), &status), ==, 0);
+  g_assert_cmpuint (status.st_size, ==, offset + shm_arena_round (5));
+  shm_arena_unref (pipe.writer.arena);
+}
+
 /* A worker that has filled its part of the arena does not go on in that of the next one. */
 static void
 test_full_part (void)
@@ -414,6 +434,7 @@ main (int argc, char *argv[])
   test_add ("/wire/torn", test_torn);
   test_add ("/wire/random-bytes", test_random_bytes);
   test_add ("/wire/failure", test_failure);
+  test_add ("/wire/whole-pages", test_whole_pages);
   test_add ("/wire/full-part", test_full_part);
   test_add ("/wire/recycled", test_recycled);
 

@@ -230,28 +230,58 @@ shm_thread_limit_prepare (void)
   __atomic_store_n (&seen_changes, changes, __ATOMIC_RELEASE);
 }
 
-static void
-shm_thread_limit_put_variable (guint i, guint n)
-{
-  /* The environment refers to them. */
-  static char entries[G_N_ELEMENTS (variables)][48];
-
-  shm_fork_append_number (stpcpy (stpcpy (entries[i], variables[i]), "="), n);
-  putenv (entries[i]);
-}
-
-/* Returns what the variable then says; of a list, a number for each level of nesting, the first. */
+/* What the variable is to say, or 0 if it may stay as it is; @n_set is what it then says; of a list, a number for each
+ * level of nesting, the first. */
 static guint
-shm_thread_limit_set_variable (guint i, guint n_threads, guint n_unset)
+shm_thread_limit_choose (guint i, guint n_threads, guint n_unset, guint *n_set)
 {
   const char *old = getenv (variables[i]);
   guint64 n_old = old != NULL ? g_ascii_strtoull (old, NULL, 10) : 0;
-  guint n_new = old != NULL ? n_threads : n_unset;
 
   if (n_old >= 1 && n_old <= n_threads)
-    return (guint) n_old;
-  shm_thread_limit_put_variable (i, n_new);
-  return n_new;
+    {
+      *n_set = (guint) n_old;
+      return 0;
+    }
+  *n_set = old != NULL ? n_threads : n_unset;
+  return *n_set;
+}
+
+static gboolean
+shm_thread_limit_is_replaced (const char *entry, const guint *numbers)
+{
+  for (guint i = 0; i < G_N_ELEMENTS (variables); i++)
+    {
+      gsize length = strlen (variables[i]);
+
+      if (numbers[i] != 0 && strncmp (entry, variables[i], length) == 0 && entry[length] == '=')
+        return TRUE;
+    }
+  return FALSE;
+}
+
+/* Sets those that have a number. All at once: putenv () would make a longer environment for each, and in a process that has
+ * not called it yet the C library first looks up what it needs for that, in every library that is loaded. */
+static void
+shm_thread_limit_put_variables (const guint *numbers)
+{
+  /* The environment refers to them. */
+  static char entries[G_N_ELEMENTS (variables)][48];
+  guint n_old = environ != NULL ? g_strv_length (environ) : 0;
+  char **entry = g_new (char *, n_old + G_N_ELEMENTS (variables) + 1);
+  char **all = entry;
+
+  for (guint i = 0; i < n_old; i++)
+    if (!shm_thread_limit_is_replaced (environ[i], numbers))
+      *entry++ = environ[i];
+  for (guint i = 0; i < G_N_ELEMENTS (variables); i++)
+    if (numbers[i] != 0)
+      {
+        shm_fork_append_number (stpcpy (stpcpy (entries[i], variables[i]), "="), numbers[i]);
+        *entry++ = entries[i];
+      }
+  *entry = NULL;
+  environ = all;
 }
 
 /* Whether the OpenMP runtime of LLVM and Intel was running in the process that forked us. It says
@@ -282,15 +312,21 @@ shm_thread_limit_apply (guint n_threads, gboolean automatic)
 {
   guint n = CLAMP (n_threads, 1, G_MAXINT);
   guint n_found = __atomic_load_n (&n_setters, __ATOMIC_ACQUIRE);
+  guint numbers[G_N_ELEMENTS (variables)];
   guint n_omp = n;
+  guint n_puts = 0;
 
   for (guint i = 0; i < G_N_ELEMENTS (variables); i++)
     {
-      guint n_set = shm_thread_limit_set_variable (i, n, n_omp);
+      guint n_set;
 
+      numbers[i] = shm_thread_limit_choose (i, n, n_omp, &n_set);
+      n_puts += numbers[i] != 0;
       if (i == 0)
         n_omp = n_set;
     }
+  if (n_puts > 0)
+    shm_thread_limit_put_variables (numbers);
 
   for (guint i = 0; i < n_found; i++)
     {

@@ -40,15 +40,15 @@
 #define GRACE_TIME (G_USEC_PER_SEC / 2)       /* between SIGTERM and SIGKILL */
 #define FORK_AGAIN_TIME (G_USEC_PER_SEC / 20) /* after a fork that failed */
 #define MAX_FORK_FAILURES 20 /* in a row, while workers may wait for the one missing */
+#define FORK_TOGETHER 4      /* children, before the first of them is watched */
 #define DISPATCH_TIME 8000   /* µs, after which other sources get their turn */
 #define OOM_COUNT_TIME (G_USEC_PER_SEC / 10) /* as old may be what is known of the kernel's kills */
 
-static gboolean
-shm_process_launch (ShmProcess *self, guint rank, GError **error)
+static void
+shm_process_clear_slot (ShmProcess *self, guint rank)
 {
   ShmControl *control = self->parent.control;
   ShmSlot *slot = &self->slots[rank];
-  gboolean prove = shm_fork_caller_has_threads () || shm_debug_has (SHM_DEBUG_PROVE);
 
   shm_ring_reset (shm_control_get_ring (control, rank));
   slot->handed_over = 0;
@@ -58,22 +58,68 @@ shm_process_launch (ShmProcess *self, guint rank, GError **error)
   slot->summed_up = FALSE;
   slot->stopped_since = 0;
   shm_store (&control->lines[rank].state, SHM_LINE_FORKED);
-  if (!shm_fork (&slot->child, &self->fds, error))
+}
+
+/* The child begins once it is watched. */
+static gboolean
+shm_process_watch (ShmProcess *self, guint rank, GError **error)
+{
+  guint32 *state = &self->parent.control->lines[rank].state;
+  ShmSlot *slot = &self->slots[rank];
+
+  if (!shm_fork_watch (&slot->child, error))
     {
-      shm_store (&control->lines[rank].state, SHM_LINE_EMPTY);
+      shm_store (state, SHM_LINE_EMPTY);
       return FALSE;
     }
-  if (slot->child.pid == 0)
-    shm_process_child_main (&self->parent, rank, prove);
-
-  __atomic_store_n (&control->lines[rank].state, SHM_LINE_STARTING, __ATOMIC_SEQ_CST);
-  shm_futex_wake (&control->lines[rank].state, 1);
+  __atomic_store_n (state, SHM_LINE_STARTING, __ATOMIC_SEQ_CST);
+  shm_futex_wake (state, 1);
   if (slot->child.watch >= 0)
     slot->tag = g_source_add_unix_fd (self->source, slot->child.watch, G_IO_IN | G_IO_HUP);
   slot->started = g_get_monotonic_time ();
   slot->prove_by = slot->started + PROVE_TIME;
   self->n_children++;
   return TRUE;
+}
+
+/* Gives each of these slots a child. They are forked one right after the other, and all that is to be done for them
+ * is done before or afterwards: a fork protects all the caller's memory, so each page that it writes between two of
+ * them costs it one fault more. FALSE: this one could not be had, and perhaps others. */
+static gboolean
+shm_process_launch (
+    ShmProcess *self, const guint *ranks, guint n_ranks, guint *failed, GError **error)
+{
+  gboolean prove = shm_fork_caller_has_threads () || shm_debug_has (SHM_DEBUG_PROVE);
+  gboolean ok;
+  guint n_forked, i;
+
+  *failed = ranks[0];
+  if (!shm_fork_open_lifeline (&self->fds, error))
+    return FALSE;
+  for (i = 0; i < n_ranks; i++)
+    shm_process_clear_slot (self, ranks[i]);
+  for (n_forked = 0; n_forked < n_ranks; n_forked++)
+    {
+      ShmChild *child = &self->slots[ranks[n_forked]].child;
+
+      if (!shm_fork (child, &self->fds, error))
+        break;
+      if (child->pid == 0)
+        shm_process_child_main (&self->parent, ranks[n_forked], prove);
+    }
+
+  ok = n_forked == n_ranks;
+  if (!ok)
+    *failed = ranks[n_forked];
+  for (i = n_forked; i < n_ranks; i++)
+    shm_store (&self->parent.control->lines[ranks[i]].state, SHM_LINE_EMPTY);
+  for (i = 0; i < n_forked; i++)
+    if (!shm_process_watch (self, ranks[i], ok ? error : NULL))
+      {
+        ok = FALSE;
+        *failed = ranks[i];
+      }
+  return ok;
 }
 
 void
@@ -146,27 +192,32 @@ shm_process_fork_failed (ShmProcess *self, guint rank, const GError *error)
     }
 }
 
-/* Gives empty slots that have work a child. */
+/* Gives empty slots that have work a child, a few at a time, so that the first need not wait for the last. */
 void
 shm_process_fill (ShmProcess *self)
 {
   ShmBackend *backend = &self->parent;
-  guint rank;
+  guint rank = 0;
 
   self->fork_again_at = 0;
-  for (rank = 0; rank < backend->setup.settings.n_workers && !self->stopping; rank++)
+  while (rank < backend->setup.settings.n_workers && !self->stopping)
     {
       g_autoptr (GError) error = NULL;
+      guint ranks[FORK_TOGETHER];
+      guint failed;
+      guint n = 0;
 
-      if (self->slots[rank].child.pid != 0 || !shm_schedule_has_more (backend->control, rank))
-        continue;
-      if (shm_process_launch (self, rank, &error))
+      for (; rank < backend->setup.settings.n_workers && n < FORK_TOGETHER; rank++)
+        if (self->slots[rank].child.pid == 0 && shm_schedule_has_more (backend->control, rank))
+          ranks[n++] = rank;
+      if (n == 0)
+        break;
+      if (!shm_process_launch (self, ranks, n, &failed, &error))
         {
-          self->n_fork_failures = 0;
-          continue;
+          shm_process_fork_failed (self, failed, error);
+          break;
         }
-      shm_process_fork_failed (self, rank, error);
-      break;
+      self->n_fork_failures = 0;
     }
 }
 
@@ -400,7 +451,7 @@ shm_process_start (const ShmBackendSetup *setup, GError **error)
   for (rank = 0; rank < setup->settings.n_workers; rank++)
     self->slots[rank].reader.arena = setup->arena;
   backend->control = shm_control_new (&backend->setup.settings, error);
-  if (backend->control == NULL || !shm_fork_open_pipe (self->fds.lifeline, error))
+  if (backend->control == NULL)
     {
       shm_process_free (backend);
       return NULL;

@@ -32,7 +32,7 @@ typedef struct
   int event_fd;
   int arena_fd;
   int control_fd;
-  int lifeline[2];
+  int lifeline[2]; /* see shm_fork_open_lifeline () */
 } ShmForkFds;
 
 /* a language's own way to fork */
@@ -44,7 +44,9 @@ typedef struct
 } ShmForkHook;
 
 ShmForkHook shm_fork_set_hook (ShmForkHook hook);
+gboolean shm_fork_open_lifeline (ShmForkFds *fds, GError **error);
 gboolean shm_fork (ShmChild *child, const ShmForkFds *fds, GError **error);
+gboolean shm_fork_watch (ShmChild *child, GError **error);
 gboolean shm_fork_have_pidfd (void);
 gboolean shm_fork_is_child (void);
 gboolean shm_fork_caller_has_threads (void);

@@ -9,12 +9,11 @@
  * mask, closes what belongs to the jobs of the caller, leaves by _exit () whatever happens, has a
  * fresh thread-default main context, and dies when the caller does.
  *
- * That it dies with the caller: the caller alone holds the writing end of the job's lifeline, a
- * pipe that nobody ever writes to. Each child opens the reading end anew (an open file description
- * of its own) and has the kernel send it SIGKILL when the pipe hangs up, which happens whichever
- * thread forked, and also in the middle of a long loop in C. Where the caller's main thread forks,
- * PR_SET_PDEATHSIG does the same a second time, for the case that some other child of the
- * application has inherited the lifeline.
+ * That it dies with the caller: where the caller's main thread forks, PR_SET_PDEATHSIG does it. Other
+ * threads may end before the caller does, and their children with them. For those the caller alone holds
+ * the writing end of the job's lifeline, a pipe that nobody ever writes to. Each such child opens the
+ * reading end anew (an open file description of its own) and has the kernel send it SIGKILL when the
+ * pipe hangs up, also in the middle of a long loop in C. To open it takes as long as a tenth of a fork.
  *
  * The set of these descriptors is guarded by a mutex that every fork of the process takes and gives
  * back, in handlers of pthread_atfork (), so a child always finds it whole, and knows each
@@ -240,6 +239,20 @@ shm_fork_is_child (void)
   return child_pid != 0 && getpid () == child_pid;
 }
 
+static gboolean
+shm_fork_is_main_thread (void)
+{
+  return syscall (SYS_gettid) == getpid ();
+}
+
+/* Gives what the next child needs to die with us, if there is none yet. */
+gboolean
+shm_fork_open_lifeline (ShmForkFds *self, GError **error)
+{
+  return self->lifeline[0] >= 0 || shm_fork_is_main_thread () ||
+         shm_fork_open_pipe (self->lifeline, error);
+}
+
 /* Whether another thread may hold a lock at the moment of the fork. */
 gboolean
 shm_fork_caller_has_threads (void)
@@ -254,8 +267,9 @@ shm_fork_caller_has_threads (void)
 static void
 shm_fork_flush_stream (FILE *stream)
 {
-  /* Another thread that is stuck in a write must not stop us. */
-  if (ftrylockfile (stream) == 0)
+  /* To look costs nothing; a lock that is written would be a page that the next child has to copy.
+   * Another thread that is stuck in a write must not stop us. */
+  if (__fpending (stream) > 0 && ftrylockfile (stream) == 0)
     {
       fflush_unlocked (stream);
       funlockfile (stream);
@@ -268,6 +282,13 @@ shm_fork_flush (void)
 {
   shm_fork_flush_stream (stdout);
   shm_fork_flush_stream (stderr);
+}
+
+static void
+shm_fork_purge_stream (FILE *stream)
+{
+  if (__fpending (stream) > 0)
+    __fpurge (stream);
 }
 
 /* Ends a child; its own output is written, nothing of the caller's runs. */
@@ -402,28 +423,38 @@ shm_fork_append_number (char *end, guint number)
   *end = '\0';
 }
 
-static void
-shm_fork_die_with_caller (int lifeline, pid_t caller, gboolean main_thread)
+/* Has the kernel kill us when the pipe hangs up. */
+static gboolean
+shm_fork_watch_lifeline (int lifeline)
 {
   char path[32] = "/proc/self/fd/";
-  struct pollfd poll_fd = { lifeline, POLLIN, 0 };
   int own;
 
   shm_fork_append_number (path + strlen (path), lifeline);
   own = open (path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-  if (main_thread || own < 0)
-    prctl (PR_SET_PDEATHSIG, SIGKILL);
-  if (own >= 0)
-    {
-      fcntl (own, F_SETOWN, getpid ());
-      fcntl (own, F_SETSIG, SIGKILL);
-      fcntl (own, F_SETFL, O_NONBLOCK | O_ASYNC);
-    }
+  if (own < 0)
+    return FALSE;
+  fcntl (own, F_SETOWN, getpid ());
+  fcntl (own, F_SETSIG, SIGKILL);
+  fcntl (own, F_SETFL, O_NONBLOCK | O_ASYNC);
   own_lifeline = own;
+  return TRUE;
+}
+
+static void
+shm_fork_die_with_caller (int lifeline, pid_t caller, gboolean main_thread)
+{
+  struct pollfd poll_fd = { lifeline, POLLIN, 0 };
+
+  own_lifeline = -1;
+  if ((!main_thread || prctl (PR_SET_PDEATHSIG, SIGKILL) != 0) &&
+      (lifeline < 0 || !shm_fork_watch_lifeline (lifeline)))
+    prctl (PR_SET_PDEATHSIG, SIGKILL);
   /* It may have died before we were ready for it. */
-  if (poll (&poll_fd, 1, 0) > 0 || getppid () != caller)
+  if (getppid () != caller || (own_lifeline >= 0 && poll (&poll_fd, 1, 0) > 0))
     _exit (EXIT_FAILURE);
-  close (lifeline);
+  if (lifeline >= 0)
+    close (lifeline);
 }
 
 static void
@@ -431,8 +462,8 @@ shm_fork_enter_child (const ShmForkFds *keep, int child_end, pid_t caller, gbool
 {
   child_pid = getpid ();
   /* What another thread had written since the flush is still the caller's to write. */
-  __fpurge (stdout);
-  __fpurge (stderr);
+  shm_fork_purge_stream (stdout);
+  shm_fork_purge_stream (stderr);
   shm_fork_close_fds (keep, child_end);
 
   shm_fork_die_with_caller (keep->lifeline[0], caller, main_thread);
@@ -495,19 +526,18 @@ shm_fork_call (int *fork_errno)
 }
 
 /* Forks. In the child everything that this file's head promises has been done when it returns;
- * *child has the pid 0 there. The caller keeps the lifeline and the child's watch. */
+ * *child has the pid 0 there. The caller keeps the lifeline, and must watch the child next. */
 gboolean
 shm_fork (ShmChild *child, const ShmForkFds *keep, GError **error)
 {
   int ends[2] = { -1, -1 };
   pid_t caller = getpid ();
-  gboolean main_thread = syscall (SYS_gettid) == caller;
-  gboolean have_pidfd = shm_fork_have_pidfd ();
-  int fork_errno, watch_errno = 0;
+  gboolean main_thread = shm_fork_is_main_thread ();
+  int fork_errno;
   sigset_t all, old;
   pid_t pid;
 
-  if (!have_pidfd && !shm_fork_open_pipe (ends, error))
+  if (!shm_fork_have_pidfd () && !shm_fork_open_pipe (ends, error))
     return FALSE;
 
   shm_fork_flush ();
@@ -523,39 +553,44 @@ shm_fork (ShmChild *child, const ShmForkFds *keep, GError **error)
       shm_fork_enter_child (keep, ends[1], caller, main_thread);
       return TRUE;
     }
+  pthread_sigmask (SIG_SETMASK, &old, NULL);
   child->pid = MAX (pid, 0);
   child->watch = ends[0];
-  if (pid > 0 && have_pidfd)
-    {
-      shm_fork_lock ();
-      child->watch = shm_fork_pidfd_open (pid);
-      watch_errno = errno;
-      if (child->watch >= 0)
-        shm_fork_add_fd (child->watch);
-      pthread_mutex_unlock (&fds_mutex);
-    }
-  pthread_sigmask (SIG_SETMASK, &old, NULL);
   shm_fork_close_fd (&ends[1]);
+  if (pid > 0)
+    return TRUE;
 
-  if (pid <= 0)
-    {
-      shm_fork_close_fd (&ends[0]);
-      errno = fork_errno;
-      shm_fork_set_errno (error, _ ("A worker cannot be forked"));
-      return FALSE;
-    }
+  shm_fork_close_fd (&child->watch);
+  errno = fork_errno;
+  shm_fork_set_errno (error, _ ("A worker cannot be forked"));
+  return FALSE;
+}
+
+/* Learns of the end of a child that was forked just now, which must not end by itself before that. FALSE: that cannot be
+ * had, and the child is gone. */
+gboolean
+shm_fork_watch (ShmChild *child, GError **error)
+{
+  ShmDeath death;
+  int watch_errno;
+
+  if (child->watch >= 0)
+    return TRUE;
+  shm_fork_lock ();
+  child->watch = shm_fork_pidfd_open (child->pid);
+  watch_errno = errno;
+  if (child->watch >= 0)
+    shm_fork_add_fd (child->watch);
+  pthread_mutex_unlock (&fds_mutex);
   /* The kernel, or the application, was faster: it is gone and reaped already. */
-  if (child->watch < 0 && watch_errno != ESRCH)
-    {
-      ShmDeath death;
+  if (child->watch >= 0 || watch_errno == ESRCH)
+    return TRUE;
 
-      kill (pid, SIGKILL);
-      shm_fork_reap (child, TRUE, &death);
-      errno = watch_errno;
-      shm_fork_set_errno (error, _ ("A worker cannot be watched"));
-      return FALSE;
-    }
-  return TRUE;
+  kill (child->pid, SIGKILL);
+  shm_fork_reap (child, TRUE, &death);
+  errno = watch_errno;
+  shm_fork_set_errno (error, _ ("A worker cannot be watched"));
+  return FALSE;
 }
 
 /* Never hits another process that has got the pid of a child that is gone. */

@@ -36,7 +36,11 @@ family_fork (Family *family)
   g_assert_no_error (error);
   g_assert_true (shm_fork (&family->child, &family->fds, &error));
   g_assert_no_error (error);
-  return family->child.pid == 0;
+  if (family->child.pid == 0)
+    return TRUE;
+  g_assert_true (shm_fork_watch (&family->child, &error));
+  g_assert_no_error (error);
+  return FALSE;
 }
 
 static void

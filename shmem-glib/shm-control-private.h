@@ -159,6 +159,8 @@ G_STATIC_ASSERT (G_STRUCT_OFFSET (ShmLine, slept) % 8 == 0);
 G_STATIC_ASSERT (G_STRUCT_OFFSET (ShmControlHeader, first) % 8 == 0);
 G_STATIC_ASSERT (G_STRUCT_OFFSET (ShmControlHeader, limit) % 8 == 0);
 G_STATIC_ASSERT (sizeof (ShmOrphan) % 8 == 0);
+G_STATIC_ASSERT (sizeof (ShmLine) % SHM_CACHE_LINE == 0);
+G_STATIC_ASSERT (sizeof (ShmControlHeader) % SHM_CACHE_LINE == 0);
 
 /* Where an item that was fed lies in the arena. */
 typedef struct

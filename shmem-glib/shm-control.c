@@ -5,9 +5,10 @@
 /* The control block of one job: a shared mapping, made by the caller before it forks; anonymous, or
  * of a file in memory where the workers are other programs, which map it anew.
  *
- *     header | lines, one a worker | confirmed claims | orphaned ranges | slots of fed items |
- *     rings, one a worker
+ *     header | lines, one a worker | confirmed claims | rings, one a worker | orphaned ranges |
+ *     slots of fed items
  *
+ * What any job uses lies close together, since each page costs each process that touches it a fault.
  * The caller owns the mapping and the eventfd; a worker that dies takes nothing with it. The
  * eventfd is how workers wake the caller, if `sleep` says that it wants to be: the caller sets it
  * before it polls, then looks at the rings and lines once more; a worker publishes before it reads
@@ -40,10 +41,10 @@ typedef struct
 {
   gsize lines;
   gsize confirmed;
-  gsize orphans;
-  gsize feed;
   gsize rings;
   gsize ring_size;
+  gsize orphans;
+  gsize feed;
   gsize end;
 } ShmControlLayout;
 
@@ -56,14 +57,14 @@ shm_control_align (gsize size)
 static void
 shm_control_lay_out (ShmControlLayout *layout, gsize n, gsize feed_size, gboolean with_rings)
 {
-  layout->lines = shm_control_align (sizeof (ShmControlHeader));
-  layout->confirmed = layout->lines + shm_control_align (n * sizeof (ShmLine));
-  layout->orphans =
-      layout->confirmed + shm_control_align (n * shm_control_get_row_length (n) * sizeof (guint64));
+  layout->lines = sizeof (ShmControlHeader);
+  layout->confirmed = layout->lines + n * sizeof (ShmLine);
+  layout->rings =
+      shm_control_align (layout->confirmed + n * shm_control_get_row_length (n) * sizeof (guint64));
+  layout->ring_size = with_rings ? shm_control_align (SHM_RING_SIZE) : 0;
+  layout->orphans = layout->rings + n * layout->ring_size;
   layout->feed = layout->orphans + shm_control_align (SHM_CONTROL_ORPHANS * sizeof (ShmOrphan));
-  layout->rings = layout->feed + shm_control_align (feed_size * sizeof (ShmFeedSlot));
-  layout->ring_size = with_rings ? SHM_RING_SIZE : 0;
-  layout->end = layout->rings + n * layout->ring_size;
+  layout->end = layout->feed + shm_control_align (feed_size * sizeof (ShmFeedSlot));
 }
 
 static void

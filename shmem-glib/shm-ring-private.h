@@ -10,9 +10,8 @@
 G_BEGIN_DECLS
 
 #define SHM_RING_DATA ((gsize) 256 * 1024)
-#define SHM_RING_SIZE (SHM_RING_DATA + 4096)
 
-/* A stream of bytes from one worker to the caller, in shared memory. */
+/* A stream of bytes from one worker to the caller, in shared memory; the data lie right behind it. */
 typedef struct
 {
   guint64 head __attribute__ ((aligned (SHM_CACHE_LINE))); /* bytes ever published; the worker's */
@@ -20,6 +19,8 @@ typedef struct
   guint32 drained; /* counts the awakenings of a worker that waits for room */
   guint32 waiting; /* it does */
 } ShmRing;
+
+#define SHM_RING_SIZE (sizeof (ShmRing) + SHM_RING_DATA)
 
 #define SHM_RING_ARENA                                                                             \
   ((guint64) 8 << 20) /* a worker that has put so many unread bytes there waits */

@@ -22,7 +22,7 @@ G_STATIC_ASSERT ((SHM_RING_DATA & (SHM_RING_DATA - 1)) == 0);
 static inline guint8 *
 shm_ring_at (ShmRing *ring, guint64 position)
 {
-  return (guint8 *) ring + 4096 + (position & (SHM_RING_DATA - 1));
+  return (guint8 *) (ring + 1) + (position & (SHM_RING_DATA - 1));
 }
 
 void

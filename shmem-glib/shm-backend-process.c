@@ -50,7 +50,6 @@ shm_process_clear_slot (ShmProcess *self, guint rank)
   ShmControl *control = self->parent.control;
   ShmSlot *slot = &self->slots[rank];
 
-  shm_ring_reset (shm_control_get_ring (control, rank));
   slot->handed_over = 0;
   shm_process_remember (self, rank, TRUE);
   g_clear_error (&slot->damage);
@@ -98,6 +97,7 @@ shm_process_launch (
     return FALSE;
   for (i = 0; i < n_ranks; i++)
     shm_process_clear_slot (self, ranks[i]);
+  shm_fork_context_push (&self->fork_context);
   for (n_forked = 0; n_forked < n_ranks; n_forked++)
     {
       ShmChild *child = &self->slots[ranks[n_forked]].child;
@@ -105,9 +105,10 @@ shm_process_launch (
       if (!shm_fork (child, &self->fds, error))
         break;
       if (child->pid == 0)
-        shm_process_child_main (&self->parent, ranks[n_forked], prove);
+        shm_process_child_main (self, ranks[n_forked], prove);
     }
 
+  shm_fork_context_pop (&self->fork_context);
   ok = n_forked == n_ranks;
   if (!ok)
     *failed = ranks[n_forked];
@@ -417,6 +418,7 @@ shm_process_free (ShmBackend *backend)
     }
   shm_fork_close_fd (&self->fds.lifeline[0]);
   shm_fork_close_fd (&self->fds.lifeline[1]);
+  shm_fork_context_clear (&self->fork_context);
   g_clear_pointer (&backend->control, shm_control_free);
   for (rank = 0; rank < backend->setup.settings.n_workers; rank++)
     {

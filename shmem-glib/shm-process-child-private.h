@@ -4,7 +4,7 @@
 
 #pragma once
 
-#include "shm-backend-private.h"
+#include "shm-process-private.h"
 
 G_BEGIN_DECLS
 
@@ -12,6 +12,6 @@ G_BEGIN_DECLS
 void shm_process_child_work (ShmWorker *worker, ShmArena *arena) G_GNUC_NORETURN;
 
 void shm_process_child_limit (const ShmWorkerLimits *limits);
-void shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove) G_GNUC_NORETURN;
+void shm_process_child_main (ShmProcess *process, guint rank, gboolean prove) G_GNUC_NORETURN;
 
 G_END_DECLS

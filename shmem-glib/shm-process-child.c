@@ -107,11 +107,14 @@ shm_process_child_become_program (ShmBackend *backend, ShmWorker *worker)
 }
 
 void
-shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
+shm_process_child_main (ShmProcess *self, guint rank, gboolean prove)
 {
+  ShmBackend *backend = &self->parent;
   ShmLine *line = &backend->control->lines[rank];
   guint32 expected = SHM_LINE_STARTING;
   ShmWorkerLimits limits = backend->setup.limits;
+  /* This function never returns. */
+  ShmThreadLimitRoom room;
   ShmWorker worker = {
     .control = backend->control,
     .rank = rank,
@@ -122,9 +125,7 @@ shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
 
   /* An outer worker whose work function started this job is another process. */
   shm_worker_swap_current (NULL);
-  /* The default one is the caller's: its wake-up is shared. */
-  if (shm_fork_have_fd (NULL))
-    g_main_context_push_thread_default (g_main_context_new ());
+  shm_fork_context_adopt (&self->fork_context);
   if (prove)
     shm_fork_prove ();
   /* All children have inherited the same state. */
@@ -134,7 +135,7 @@ shm_process_child_main (ShmBackend *backend, guint rank, gboolean prove)
     limits.memory = 0;
   shm_process_child_limit (&limits);
   shm_thread_limit_apply (backend->setup.limits.n_threads,
-                          backend->setup.limits.threads_are_automatic);
+                          backend->setup.limits.threads_are_automatic, &room);
   while (shm_load (&line->state) == SHM_LINE_FORKED)
     shm_futex_wait (&line->state, SHM_LINE_FORKED);
   if (!__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_READY, FALSE,

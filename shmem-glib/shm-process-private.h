@@ -5,6 +5,7 @@
 #pragma once
 
 #include "shm-backend-private.h"
+#include "shm-fork-context-private.h"
 #include "shm-fork-private.h"
 #include "shm-wire-private.h"
 
@@ -35,6 +36,7 @@ typedef struct
 {
   ShmBackend parent;
   ShmForkFds fds;
+  ShmForkContext fork_context;
   GSource *source;
   ShmSlot *slots;
   guint n_children;

@@ -445,6 +445,67 @@ test_own_context (void)
   g_assert_true (g_variant_get_boolean (g_ptr_array_index (results, 1)));
 }
 
+/* Whether the context has been woken, and has not noticed yet. */
+static gboolean
+is_woken (GMainContext *context)
+{
+  GPollFD poll_fd;
+  gint timeout;
+
+  g_assert_cmpint (g_main_context_query (context, G_MAXINT, &timeout, &poll_fd, 1), ==, 1);
+  poll_fd.events = G_IO_IN;
+  return g_poll (&poll_fd, 1, 0) == 1;
+}
+
+static gboolean
+note_idle (gpointer data)
+{
+  *(gboolean *) data = TRUE;
+  return G_SOURCE_REMOVE;
+}
+
+static GVariant *
+wake_the_first (ShmMapReduce *pool, guint rank, gpointer user_data, GError **error)
+{
+  GMainContext *context = g_main_context_get_thread_default ();
+  g_autoptr (GSource) source = g_idle_source_new ();
+  gboolean noted = FALSE;
+
+  g_assert_false (is_woken (context));
+  if (!shm_map_reduce_barrier (pool, error))
+    return NULL;
+  if (rank == 0)
+    g_main_context_wakeup (context);
+  if (!shm_map_reduce_barrier (pool, error))
+    return NULL;
+  g_assert_true (is_woken (context) == (rank == 0));
+  if (!shm_map_reduce_barrier (pool, error))
+    return NULL;
+
+  g_source_set_callback (source, note_idle, &noted, NULL);
+  g_source_attach (source, context);
+  while (!noted)
+    g_main_context_iteration (context, TRUE);
+  return g_variant_new_uint32 (rank);
+}
+
+/* The caller makes one context for all its children: each has a wake-up of its own. */
+static void
+test_own_wake_up (void)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (5, SHM_BACKEND_TYPE_PROCESS);
+  g_autoptr (GMainContext) before = g_main_context_ref_thread_default ();
+  g_autoptr (GMainContext) after = NULL;
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) ranks =
+      shm_map_reduce_run (pool, SHM_REGION_FLAGS_NONE, NULL, wake_the_first, NULL, &error);
+
+  g_assert_no_error (error);
+  g_assert_cmpuint (ranks->len, ==, 5);
+  after = g_main_context_ref_thread_default ();
+  g_assert_true (after == before);
+}
+
 static gpointer
 map_in_thread (gpointer data)
 {
@@ -525,6 +586,7 @@ main (int argc, char *argv[])
   test_add ("/map/properties", test_properties);
   test_add ("/map/random-differs", test_random_differs);
   test_add ("/map/own-context", test_own_context);
+  test_add ("/map/own-wake-up", test_own_wake_up);
 
   return g_test_run ();
 }

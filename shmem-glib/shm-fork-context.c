@@ -1,0 +1,87 @@
+/* SPDX-FileCopyrightText: The shmem-glib authors
+ * SPDX-License-Identifier: LGPL-2.1-or-later
+ */
+
+/* The main context that forked children find as their thread-default one. The caller's own would not do: its wake-up
+ * is shared with the caller.
+ *
+ * The caller makes it, pushes it before it forks and pops it afterwards, so that it costs a child two calls of the
+ * system, and not a dozen pages that it would have to map or copy. Nothing is ever attached to it in the caller. Each
+ * child puts an eventfd of its own in place of the one that it has inherited, under the same number; before that
+ * nothing may use the context.
+ */
+
+#include "config.h"
+
+#include "shm-fork-context-private.h"
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "shm-fork-private.h"
+
+/* The descriptor by which the context is woken, or -1 if that is not an eventfd, of which one is enough. */
+static int
+shm_fork_context_find_wakeup (GMainContext *context)
+{
+  GPollFD poll_fd = { -1, 0, 0 };
+  struct stat info;
+  gint timeout;
+
+  if (g_main_context_query (context, G_MAXINT, &timeout, &poll_fd, 1) != 1 ||
+      fstat (poll_fd.fd, &info) != 0 || S_ISFIFO (info.st_mode))
+    return -1;
+  return poll_fd.fd;
+}
+
+/* Before the forks. It does without if there is no descriptor left: GLib would end the program. */
+void
+shm_fork_context_push (ShmForkContext *self)
+{
+  if (self->context == NULL && shm_fork_have_fd (NULL))
+    {
+      self->context = g_main_context_new ();
+      self->wakeup = shm_fork_context_find_wakeup (self->context);
+    }
+  if (self->context != NULL)
+    g_main_context_push_thread_default (self->context);
+}
+
+/* After the forks, in the caller. */
+void
+shm_fork_context_pop (ShmForkContext *self)
+{
+  if (self->context != NULL)
+    g_main_context_pop_thread_default (self->context);
+}
+
+/* In the child. */
+void
+shm_fork_context_adopt (ShmForkContext *self)
+{
+  int own;
+
+  if (self->context == NULL)
+    return;
+  if (self->wakeup < 0)
+    {
+      if (shm_fork_have_fd (NULL))
+        g_main_context_push_thread_default (g_main_context_new ());
+      return;
+    }
+  /* It is closed first, so that there is room for one. */
+  close (self->wakeup);
+  own = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (own < 0 || own == self->wakeup)
+    return;
+  dup3 (own, self->wakeup, O_CLOEXEC);
+  close (own);
+}
+
+void
+shm_fork_context_clear (ShmForkContext *self)
+{
+  g_clear_pointer (&self->context, g_main_context_unref);
+}

@@ -65,6 +65,11 @@ shm_array_is_closed (ShmArray *self)
  * Tells the system how this process will use the pages in which the items lie, all of the pages of
  * a view that has gaps. No advice changes an item.
  *
+ * A forked worker finds each page of an array for the first time when it uses it, which takes longer than to write its
+ * 512 doubles. A work function that says %SHM_ADVICE_WILL_NEED of the part that it is about to write has these pages
+ * mapped all at once, several times faster than one by one. A worker that only reads gains little, one
+ * that stays for many jobs has them already, and threads have those of the caller.
+ *
  * Advice that this system does not know is a %SHM_ERROR_NOT_SUPPORTED, a closed array is a
  * %SHM_ERROR_WRONG_STATE.
  *
@@ -89,7 +94,7 @@ shm_array_advise (ShmArray *self, ShmAdvice advice, GError **error)
 
   reaches = shm_array_get_reach (self, &before, &after);
   g_assert (reaches);
-  return shm_mapping_advise (self->data - before, before + after, advice, error);
+  return shm_mapping_advise (self->mapping, self->data - before, before + after, advice, error);
 }
 
 /**

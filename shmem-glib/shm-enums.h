@@ -87,7 +87,8 @@ typedef enum
  * @SHM_ADVICE_NORMAL: nothing special; takes back @SHM_ADVICE_SEQUENTIAL and @SHM_ADVICE_RANDOM
  * @SHM_ADVICE_SEQUENTIAL: the items are used in the order in which they lie
  * @SHM_ADVICE_RANDOM: the items are used in no order, so that reading ahead is of no use
- * @SHM_ADVICE_WILL_NEED: the items are used soon; what was paged out is fetched
+ * @SHM_ADVICE_WILL_NEED: the items are used soon; what was paged out is fetched, and memory, other than a file, is mapped
+ *   into this process at once, so that it has not to find each page when it uses it
  * @SHM_ADVICE_PAGE_OUT: the items are not used soon; they may go to where the system pages memory
  *   out to, and come back when they are used
  *

@@ -38,7 +38,8 @@ gboolean shm_mapping_has_one_owner (ShmMapping *self);
 gboolean shm_mapping_is_resizable (ShmMapping *self);
 gboolean shm_mapping_resize (ShmMapping *self, gsize size, GError **error);
 
-gboolean shm_mapping_advise (gpointer address, gsize n_bytes, ShmAdvice advice, GError **error);
+gboolean shm_mapping_advise (
+    ShmMapping *self, gpointer address, gsize n_bytes, ShmAdvice advice, GError **error);
 
 gboolean shm_mapping_allocate_fd (int fd, guint64 size);
 guint64 shm_mapping_available_memory (const char *root);

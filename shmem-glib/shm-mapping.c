@@ -35,6 +35,7 @@ struct _ShmMapping
   gsize mapped_size;
   int fd;
   gboolean is_read_only;
+  gboolean is_file; /* what is not there has to be read from somewhere */
   ShmArrayFlags flags;
   void (*release) (gpointer data, gpointer address, gsize size);
   gpointer release_data;
@@ -43,6 +44,9 @@ struct _ShmMapping
 /* Headers older than the kernel lack these. */
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
 #endif
 #ifndef MADV_PAGEOUT
 #define MADV_PAGEOUT 21
@@ -539,7 +543,8 @@ shm_mapping_resize (ShmMapping *self, gsize size, GError **error)
 
 /* Advice about all pages in which the bytes lie; all of it leaves their content alone. */
 gboolean
-shm_mapping_advise (gpointer address, gsize n_bytes, ShmAdvice advice, GError **error)
+shm_mapping_advise (
+    ShmMapping *self, gpointer address, gsize n_bytes, ShmAdvice advice, GError **error)
 {
   static const int system_advice[] = {
     [SHM_ADVICE_NORMAL] = MADV_NORMAL,    [SHM_ADVICE_SEQUENTIAL] = MADV_SEQUENTIAL,
@@ -547,11 +552,16 @@ shm_mapping_advise (gpointer address, gsize n_bytes, ShmAdvice advice, GError **
     [SHM_ADVICE_PAGE_OUT] = MADV_PAGEOUT,
   };
   gsize before = (guintptr) address % (gsize) sysconf (_SC_PAGESIZE);
+  guint8 *begin = (guint8 *) address - before;
   int result;
 
   do
-    result = madvise ((guint8 *) address - before, n_bytes + before, system_advice[advice]);
+    result = madvise (begin, n_bytes + before, system_advice[advice]);
   while (result < 0 && errno == EINTR);
+  /* Pages that are there are mapped, sixteen at a time, and can be written then as well. Where that is not to be had, the
+   * faults come. */
+  if (result == 0 && advice == SHM_ADVICE_WILL_NEED && !self->is_file)
+    (void) madvise (begin, n_bytes + before, MADV_POPULATE_READ);
   if (result == 0)
     return TRUE;
 
@@ -567,6 +577,7 @@ shm_mapping_new_for_fd (
   g_autoptr (ShmMapping) self = shm_mapping_alloc (size, SHM_ARRAY_FLAGS_NONE);
 
   self->is_read_only = is_read_only;
+  self->is_file = fcntl (fd, F_GET_SEALS) < 0;
   if ((keep_fd && (self->fd = fcntl (fd, F_DUPFD_CLOEXEC, 3)) < 0) ||
       !shm_mapping_map (self, fd, offset))
     {

@@ -9,8 +9,14 @@
 #include <gio/gunixfdlist.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Headers older than the kernel lack it. */
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
 
 static const gsize three[] = { 3 };
 
@@ -221,6 +227,57 @@ test_advise (void)
     }
 }
 
+#define N_PAGES 4096
+
+/* How many faults it takes to write each page of the array. */
+static GVariant *
+count_faults (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  ShmArray *array = user_data;
+  guint8 *bytes = shm_array_get_data (array);
+  gsize size = shm_array_get_n_bytes (array);
+  struct rusage before, after;
+
+  if (index == 1 && !shm_array_advise (array, SHM_ADVICE_WILL_NEED, error))
+    return NULL;
+  getrusage (RUSAGE_SELF, &before);
+  for (gsize i = 0; i < size; i += size / N_PAGES)
+    bytes[i]++;
+  getrusage (RUSAGE_SELF, &after);
+  return g_variant_new_int64 (after.ru_minflt - before.ru_minflt);
+}
+
+/* What will be needed is mapped at once, where the system can do that. */
+static void
+test_advise_worker (void)
+{
+  const gsize shape[] = { N_PAGES * (gsize) sysconf (_SC_PAGESIZE) };
+  g_autoptr (ShmMapReduce) pool = test_pool (1, SHM_BACKEND_TYPE_PROCESS);
+  g_autoptr (ShmArray) array = test_new_array (SHM_DTYPE_U1, 1, shape);
+  g_autoptr (GError) error = NULL;
+  gint64 n_faults[2];
+
+  memset (shm_array_get_data (array), 1, shape[0]);
+  if (madvise (shm_array_get_data (array), shape[0], MADV_POPULATE_READ) != 0)
+    {
+      g_test_skip ("The system cannot map pages in advance");
+      return;
+    }
+  /* each item in a worker that has not seen the array */
+  shm_map_reduce_set_max_items_per_worker (pool, 1);
+  {
+    g_autoptr (GPtrArray) counts =
+        shm_map_reduce_map (pool, 2, NULL, count_faults, NULL, array, &error);
+
+    g_assert_no_error (error);
+    for (guint i = 0; i < 2; i++)
+      n_faults[i] = g_variant_get_int64 (g_ptr_array_index (counts, i));
+  }
+  g_test_message ("%" G_GINT64_FORMAT " faults, %" G_GINT64_FORMAT " after the advice", n_faults[0],
+                  n_faults[1]);
+  g_assert_cmpint (n_faults[1], <, n_faults[0] / 2 + N_PAGES / 8);
+}
+
 static void
 check_items (ShmArray *array, gsize n_kept, gsize n)
 {
@@ -396,6 +453,7 @@ main (int argc, char **argv)
   test_add ("/array/close/child", test_close_in_child);
   test_add ("/array/populate", test_populate);
   test_add ("/array/advise", test_advise);
+  test_add ("/array/advise-worker", test_advise_worker);
   test_add ("/array/resize/sizes", test_resize);
   test_add ("/array/resize/errors", test_resize_errors);
   test_add ("/array/resize/shared", test_resize_shared);

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import copyreg
+import ctypes
 import gc
 import io
 import multiprocessing
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -461,6 +463,44 @@ def test_multiprocessing():
     assert made_there.tolist() == [3, 3] and type(made_there) is _numpy.SharedArray
     for queue in (before, after):
         queue.close()
+
+
+def count_faults(array):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    array[...] = 2
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+
+def test_advice():
+    array = Shm.full(1 << 22, 1.0)
+    part = array[1 << 20:3 << 20]
+
+    def work(is_advised):
+        if is_advised:
+            part.advise(Shm.Advice.WILL_NEED)
+        return count_faults(part)
+    # Each in a worker that has not seen the array. Where the system has no such advice, as many are left.
+    without, = Shm.MapReduce(np=1).map(work, [False])
+    with_advice, = Shm.MapReduce(np=1).map(work, [True])
+    assert without >= 4000
+    assert with_advice < 1000 or not can_map_pages(part)
+    assert (part == 2).all() and array[0] == 1 and array[-1] == 1
+
+
+def can_map_pages(array):
+    libc = ctypes.CDLL(None, use_errno=True)
+    return libc.madvise(ctypes.c_void_p(array.ctypes.data & -4096), 4096, 22) == 0
+
+
+def test_advice_of_any_layout():
+    block = Shm.copy(numpy.arange(6000).reshape(10, 20, 30))
+    views = [block, block[::2, 5:, ::-3], block[3], block[3, 4, 5:6], block[:0], block.T,
+             Shm.empty(5, 'S7'), Shm.empty(0), Shm.empty(()), Shm.empty(3, 'V0'),
+             Shm.empty(4, [('a', 'f8'), ('b', 'i2')])['b']]
+    for view in views:
+        for advice in (Shm.Advice.SEQUENTIAL, Shm.Advice.WILL_NEED, Shm.Advice.NORMAL):
+            view.advise(advice)
+    assert (block.reshape(-1) == numpy.arange(6000)).all()
 
 
 def test_numpy_is_loaded_late():

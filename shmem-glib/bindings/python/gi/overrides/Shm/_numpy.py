@@ -66,6 +66,17 @@ class SharedArray(numpy.ndarray):
         result = super().__getitem__(key)
         return _decayed(result) if type(result) is SharedArray else result
 
+    def advise(self, advice: Any) -> None:
+        """Tells the system how this process will use the items, by a member of `Shm.Advice`.
+
+        A forked worker has to find each page of an array once. Before it writes many items of
+        which it has not seen the pages, `Shm.Advice.WILL_NEED` has them found all together.
+        """
+        holder = _memory(self)
+        begin, end = _reach(self, holder)
+        flat, item = holder.reshape([holder.size]), holder.itemsize
+        flat.slice(0, begin // item, -(-end // item), 1).advise(advice)
+
     def __reduce_ex__(self, protocol: Any) -> tuple:
         # Here if multiprocessing was loaded after all arrays were made. It is told for the next.
         _tell_multiprocessing()
@@ -116,6 +127,16 @@ def _memory(array: Any) -> Array | None:
 
 def _address(array: numpy.ndarray) -> int:
     return array.__array_interface__['data'][0]
+
+
+def _reach(array: numpy.ndarray, holder: Array) -> tuple[int, int]:
+    """From where to where in the memory of `holder` the items lie, in bytes."""
+    begin = end = _address(array) - holder.get_address()
+    if array.size > 0:
+        reaches = [(length - 1) * stride for length, stride in zip(array.shape, array.strides)]
+        begin, end = (begin + sum(min(reach, 0) for reach in reaches),
+                      end + sum(max(reach, 0) for reach in reaches) + array.itemsize)
+    return begin, end
 
 
 def _resolved_dtype(dtype: Any) -> tuple[numpy.dtype, tuple[int, ...]]:
@@ -212,15 +233,13 @@ def reference(array: Any, made_before: int | None = None) -> tuple | None:
     if holder is None or token is None:
         return None
 
-    offset = _address(array) - holder.get_address()
-    reaches = [(length - 1) * stride for length, stride in zip(array.shape, array.strides)]
     if array.size == 0:
         # Where it lies is of no matter, if only resolve() takes it.
         return token, 0, array.shape, (0,) * array.ndim, array.dtype
-    begin = offset + sum(min(reach, 0) for reach in reaches)
-    end = offset + sum(max(reach, 0) for reach in reaches) + array.itemsize
+    begin, end = _reach(array, holder)
     if begin < 0 or end > holder.nbytes:
         return None
+    offset = _address(array) - holder.get_address()
     return token, offset, array.shape, array.strides, array.dtype
 
 

@@ -120,6 +120,17 @@ def new_pool(**properties):
     return Shm.MapReduce(np=N_WORKERS, **properties)
 
 
+def add_ours(case, run):
+    """`run` gets map(func, items): of workers that are forked for it, and of those that the peers have."""
+    @contextlib.contextmanager
+    def make():
+        with new_pool(keep_workers=True) as kept:
+            yield lambda: run(kept.map)
+    pool = new_pool()
+    case.ours('Shm.MapReduce.map', lambda: run(pool.map))
+    case.ours_apart('Shm.MapReduce.map, kept workers', make)
+
+
 # W1: trivial items
 
 
@@ -149,14 +160,13 @@ def bench_items():
             ('W1-python', '100,000 trivial items', identity),
             ('W1-python-1us', '100,000 items of 1 us', busy)):
         case = Case(workload, f'{title}, in Python', 'us/item', 1e6 / n, 7)
-        pool = new_pool()
-        case.ours('Shm.MapReduce.map', lambda: check_items(pool.map(func, items), n))
-        add_peers(case, ALL, lambda pool_map: check_items(list(pool_map(func, items)), n),
-                  get_chunks(n), ', best chunks')
+
+        def run(pool_map):
+            check_items(list(pool_map(func, items)), n)
+        add_ours(case, run)
+        add_peers(case, ALL, run, get_chunks(n), ', best chunks')
         if func is identity:
-            add_peers(case, NAMED_AFTER_FORK[:1],
-                      lambda pool_map: check_items(list(pool_map(func, items)), n), [1],
-                      ', one a message')
+            add_peers(case, NAMED_AFTER_FORK[:1], run, [1], ', one a message')
         case.serial(lambda: check_items([func(item) for item in items], n))
         case.run(IS_QUICK)
 
@@ -208,12 +218,7 @@ def bench_many_maps():
         for _ in range(n_maps):
             check_items(list(one_map(identity, range(n))), n)
 
-    def repeat_with_kept_workers():
-        with new_pool(keep_workers=True) as kept:
-            repeat(kept.map)
-    case.ours('Shm.MapReduce.map, kept workers', repeat_with_kept_workers)
-    pool = new_pool()
-    case.ours('Shm.MapReduce.map', lambda: repeat(pool.map))
+    add_ours(case, repeat)
     add_peers(case, ['multiprocessing.Pool', 'ProcessPoolExecutor'], repeat, get_chunks(n)[:3],
               ', best chunks')
     case.serial(lambda: repeat(map))
@@ -251,8 +256,11 @@ def bench_integral():
 
     def fill_theirs(begin):
         return fill(theirs, begin)
-    pool = new_pool()
-    case.ours('Shm.MapReduce.map', lambda: check(pool.map(lambda begin: fill(ours, begin), chunks)))
+
+    def fill_ours(begin):
+        ours[begin:begin + chunk].advise(Shm.Advice.WILL_NEED)
+        return fill(ours, begin)
+    add_ours(case, lambda pool_map: check(pool_map(fill_ours, chunks)))
     add_peers(case, NAMED_AFTER_FORK, lambda pool_map: check(pool_map(fill_theirs, chunks)), [1])
     case.serial(lambda: check(fill(theirs, begin) for begin in chunks))
     case.run(IS_QUICK)
@@ -288,8 +296,7 @@ def bench_large():
             kept = list(results)
             assert len(kept) == N_LARGE
             assert all(result[0] == result[LARGE - 1] == i & 255 for i, result in enumerate(kept))
-        pool = new_pool()
-        case.ours('Shm.MapReduce.map', lambda: check(pool.map(func, range(N_LARGE))))
+        add_ours(case, lambda pool_map: check(pool_map(func, range(N_LARGE))))
         add_peers(case, ALL, lambda pool_map: check(pool_map(func, range(N_LARGE))), [1])
         case.serial(lambda: check(func(item) for item in range(N_LARGE)))
         case.run(IS_QUICK)

@@ -101,6 +101,10 @@ class Case:
     def ours(self, name, run):
         self._contestants.append((name, 'ours', lambda: Alone(run)))
 
+    def ours_apart(self, name, make):
+        """`make` is as for a peer."""
+        self._contestants.append((name, 'ours', lambda: Apart(make)))
+
     def floor(self, name, run):
         self._contestants.append((name, 'floor', lambda: Alone(run)))
 

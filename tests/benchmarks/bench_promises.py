@@ -24,6 +24,7 @@ FOR_RANGE = 'shm_map_reduce_for_range'
 OPENMP = 'OpenMP, one a claim'
 FORK = 'floor: fork, exit, wait'
 PYTHON_MAP = 'Shm.MapReduce.map'
+PYTHON_KEPT = f'{PYTHON_MAP}, kept workers'
 MP_POOL = 'multiprocessing.Pool'
 
 # In MiB: what two workers may put into the arena before it is read, and something for buffers; and
@@ -44,7 +45,8 @@ PROMISES = [
     *(Promise(f'W1-{kind}-{n}', ours, most=SAME, against=[(f'W1-{kind}-{fewer}', ours)])
       for kind, ours in (('variants', MAP), ('numbers', BY_INDEX))
       for fewer, n in (('1e4', '1e5'), ('1e5', '1e6'), ('1e6', '1e7'))),
-    Promise('W1-python', PYTHON_MAP, most=1, against=[f'{MP_POOL}, best chunks']),
+    *(Promise('W1-python', ours, most=1, against=[f'{MP_POOL}, best chunks'])
+      for ours in (PYTHON_MAP, PYTHON_KEPT)),
     Promise('W1-python-1us', PYTHON_MAP, most=1, against=['loop']),
     Promise('W1-gjs', 'pool.map', most=1),
 
@@ -58,7 +60,7 @@ PROMISES = [
     Promise('W2b', 'ShmJob of a loop, kept workers', most=100),
 
     Promise('W3-new', FOR_RANGE, most=1.15, against=['OpenMP']),
-    Promise('W3-python', PYTHON_MAP, most=1, against=[PEERS]),
+    *(Promise('W3-python', ours, most=1, against=[PEERS]) for ours in (PYTHON_MAP, PYTHON_KEPT)),
 
     Promise('W4-kept', MAP, least=0.9,
             against=['floor: a memfd for each', 'floor: an arena, populated']),
@@ -66,8 +68,8 @@ PROMISES = [
     Promise('W4-streamed', 'ShmJob, streamed', least=0.7, against=['floor: a ring, and a copy']),
     Promise('W4-memory', 'ShmJob, streamed: the caller', most=STREAM_MEMORY),
     Promise('W4-memory', 'ShmJob, streamed: the greatest worker', most=STREAM_MEMORY),
-    Promise('W4-python-bytes', PYTHON_MAP, least=5, against=[MP_POOL]),
-    Promise('W4-python-numpy', PYTHON_MAP, least=5, against=[MP_POOL]),
+    *(Promise(f'W4-python-{kind}', ours, least=5, against=[MP_POOL])
+      for kind in ('bytes', 'numpy') for ours in (PYTHON_MAP, PYTHON_KEPT)),
 
     Promise('W5', f'{MAP}, packed bytes', most=1.1,
             against=['floor: fork, claims, packed bytes in a pipe']),

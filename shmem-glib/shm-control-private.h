@@ -146,7 +146,7 @@ typedef struct
   guint32 barrier_broken;
   guint32 sleep __attribute__ ((aligned (SHM_CACHE_LINE))); /* ShmSleep, the caller's */
   guint32 asked;                                            /* ShmAsked */
-  guint64 turn __attribute__ ((aligned (SHM_CACHE_LINE)));  /* see shm-schedule.c */
+  guint64 turn __attribute__ ((aligned (SHM_CACHE_LINE)));  /* see shm-schedule-turn.c */
   guint32 n_turn_waiters __attribute__ ((aligned (SHM_CACHE_LINE)));
   ShmLock critical __attribute__ ((aligned (SHM_CACHE_LINE)));
 } ShmControlHeader;

@@ -14,7 +14,7 @@
  * behind it, and one word is enough: who comes first finds the number of the last loop and begins anew.
  *
  * Ordered sections of a loop: `loop_floor` of each line says below which iteration nobody needs to wait for that
- * worker, as `floor` does for the items of a job; see shm-schedule.c. A worker lowers it before its claim
+ * worker, as `floor` does for the items of a job; see shm-schedule-turn.c. A worker lowers it before its claim
  * can succeed. With a static schedule one that has not come to the loop yet still has all its blocks to do,
  * unless it has left the region: then the barrier behind the loop will tell.
  */

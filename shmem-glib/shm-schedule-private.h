@@ -36,7 +36,11 @@ gboolean shm_schedule_add_orphan (ShmControl *control, guint64 begin, guint64 en
 void shm_schedule_clear (ShmControl *control, guint rank);
 guint64 shm_schedule_get_lowest_unfinished (ShmControl *control);
 
-/* ordered sections */
+/* for shm-schedule-turn.c */
+guint shm_schedule_count_slots (ShmControl *control);
+guint64 shm_schedule_get_free_floor (ShmControl *control, guint rank);
+
+/* shm-schedule-turn.c: ordered sections */
 gboolean shm_schedule_enter_turn (ShmControl *control, guint rank);
 gboolean shm_schedule_await_turn (ShmControl *control,
                                   guint rank,

@@ -11,17 +11,17 @@
 #include "config.h"
 
 #include "bench-floor.h"
+#include "bench-loop.h"
 #include "bench-peers.h"
 #include "bench-util.h"
 
 #include <math.h>
-#include <shmem-glib/shmem-glib.h>
 
 typedef struct
 {
+  BenchLoop loop; /* of chunks */
   gsize n_points;
   gsize chunk;
-  guint64 n_chunks;
   ShmArray *array;
   double *values; /* shared */
   double *sums;   /* shared, one for each chunk */
@@ -66,7 +66,7 @@ prepare (gpointer data)
   self->values = shm_array_get_data (self->array);
   if (self->is_touched)
     memset (self->values, 0, self->n_points * sizeof (double));
-  memset (self->sums, 0, self->n_chunks * sizeof (double));
+  memset (self->sums, 0, self->loop.n_items * sizeof (double));
 }
 
 static void
@@ -75,34 +75,10 @@ finish (gpointer data)
   Integral *self = data;
   double sum = 0.0;
 
-  for (guint64 i = 0; i < self->n_chunks; i++)
+  for (guint64 i = 0; i < self->loop.n_items; i++)
     sum += self->sums[i];
   g_assert_cmpfloat_with_epsilon (sum / (double) self->n_points, G_PI, 1e-6);
   g_clear_object (&self->array);
-}
-
-static void
-run_ours_by (Integral *self, ShmBackendType backend)
-{
-  g_autoptr (ShmMapReduce) pool = shm_map_reduce_new ();
-  g_autoptr (GError) error = NULL;
-
-  shm_map_reduce_set_n_workers (pool, BENCH_N_WORKERS);
-  shm_map_reduce_set_backend (pool, backend);
-  shm_map_reduce_for_range (pool, 0, self->n_chunks, NULL, fill_range, self, &error);
-  g_assert_no_error (error);
-}
-
-static void
-run_ours (gpointer data)
-{
-  run_ours_by (data, SHM_BACKEND_TYPE_PROCESS);
-}
-
-static void
-run_our_threads (gpointer data)
-{
-  run_ours_by (data, SHM_BACKEND_TYPE_THREAD);
 }
 
 static void
@@ -110,31 +86,7 @@ run_floor (gpointer data)
 {
   const Integral *self = data;
 
-  floor_each (self->n_chunks, 1, BENCH_N_WORKERS, fill_chunk, data);
-}
-
-static void
-run_openmp (gpointer data)
-{
-  const Integral *self = data;
-
-  peer_openmp (self->n_chunks, 1, fill_chunk, data);
-}
-
-static void
-run_tbb (gpointer data)
-{
-  const Integral *self = data;
-
-  peer_tbb (self->n_chunks, 1, fill_chunk, data);
-}
-
-static void
-run_g_thread_pool (gpointer data)
-{
-  const Integral *self = data;
-
-  peer_g_thread_pool (self->n_chunks, 1, fill_chunk, data);
+  floor_each (self->loop.n_items, 1, BENCH_N_WORKERS, fill_chunk, data);
 }
 
 static void
@@ -142,7 +94,7 @@ run_serial (gpointer data)
 {
   const Integral *self = data;
 
-  for (guint64 i = 0; i < self->n_chunks; i++)
+  for (guint64 i = 0; i < self->loop.n_items; i++)
     fill_chunk (i, data);
 }
 
@@ -171,13 +123,14 @@ static void
 compete (const char *workload, const char *title, Integral *self)
 {
   static const BenchContestant contestants[] = {
-    { "shm_map_reduce_for_range", BENCH_ROLE_OURS, run_ours, prepare, finish },
-    { "shm_map_reduce_for_range, threads", BENCH_ROLE_OURS, run_our_threads, prepare_g_thread_pool,
-      finish, BENCH_NEEDS_NOTHING, TRUE },
+    { "shm_map_reduce_for_range", BENCH_ROLE_OURS, bench_loop_run_ours, prepare, finish },
+    { "shm_map_reduce_for_range, threads", BENCH_ROLE_OURS, bench_loop_run_our_threads,
+      prepare_g_thread_pool, finish, BENCH_NEEDS_NOTHING, TRUE },
     { "floor: fork, claims", BENCH_ROLE_FLOOR, run_floor, prepare, finish },
-    { "OpenMP", BENCH_ROLE_PEER, run_openmp, prepare_openmp, finish, BENCH_NEEDS_OPENMP, TRUE },
-    { "oneTBB", BENCH_ROLE_PEER, run_tbb, prepare_tbb, finish, BENCH_NEEDS_TBB, TRUE },
-    { "GThreadPool", BENCH_ROLE_PEER, run_g_thread_pool, prepare_g_thread_pool, finish,
+    { "OpenMP", BENCH_ROLE_PEER, bench_loop_run_openmp, prepare_openmp, finish, BENCH_NEEDS_OPENMP,
+      TRUE },
+    { "oneTBB", BENCH_ROLE_PEER, bench_loop_run_tbb, prepare_tbb, finish, BENCH_NEEDS_TBB, TRUE },
+    { "GThreadPool", BENCH_ROLE_PEER, bench_loop_run_g_thread_pool, prepare_g_thread_pool, finish,
       BENCH_NEEDS_NOTHING, TRUE },
     { "loop", BENCH_ROLE_SERIAL, run_serial, prepare, finish },
   };
@@ -189,14 +142,14 @@ compete (const char *workload, const char *title, Integral *self)
 int
 main (int argc, char *argv[])
 {
-  Integral self = { 0 };
+  Integral self = { { fill_chunk, fill_range } };
   gsize sums_size;
 
   bench_init (&argc, &argv, "An integral over 1 GiB (W3).");
   self.n_points = bench_size (128 << 20, 10 * 1000);
   self.chunk = bench_size (1 << 20, 1000);
-  self.n_chunks = (self.n_points - 1) / self.chunk + 1;
-  sums_size = self.n_chunks * sizeof (double);
+  self.loop.n_items = (self.n_points - 1) / self.chunk + 1;
+  sums_size = self.loop.n_items * sizeof (double);
   self.sums = floor_map_memory (sums_size);
   compete ("W3-new", "An integral over 1 GiB of new memory", &self);
   self.is_touched = TRUE;

@@ -7,16 +7,14 @@
 #include "config.h"
 
 #include "bench-floor.h"
+#include "bench-loop.h"
 #include "bench-peers.h"
 #include "bench-util.h"
 
-#include <shmem-glib/shmem-glib.h>
-
 typedef struct
 {
-  guint64 n_items;
-  guint64 chunk_size; /* 0: as the library finds best */
-  guint64 n_steps;    /* of an item */
+  BenchLoop base;
+  guint64 n_steps; /* of an item */
 } Loop;
 
 /* A chain of multiplications, which no compiler can shorten. */
@@ -69,60 +67,11 @@ work_on_range (ShmMapReduce *pool, guint64 begin, guint64 end, gpointer user_dat
 }
 
 static void
-run_ours_by (Loop *loop, ShmBackendType backend)
-{
-  g_autoptr (ShmMapReduce) pool = shm_map_reduce_new ();
-  g_autoptr (GError) error = NULL;
-
-  shm_map_reduce_set_n_workers (pool, BENCH_N_WORKERS);
-  shm_map_reduce_set_chunk_size (pool, loop->chunk_size);
-  shm_map_reduce_set_backend (pool, backend);
-  shm_map_reduce_for_range (pool, 0, loop->n_items, NULL, work_on_range, loop, &error);
-  g_assert_no_error (error);
-}
-
-static void
-run_ours (gpointer data)
-{
-  run_ours_by (data, SHM_BACKEND_TYPE_PROCESS);
-}
-
-static void
-run_our_threads (gpointer data)
-{
-  run_ours_by (data, SHM_BACKEND_TYPE_THREAD);
-}
-
-static void
 run_floor (gpointer data)
 {
   const Loop *loop = data;
 
-  floor_each (loop->n_items, 1, BENCH_N_WORKERS, work, data);
-}
-
-static void
-run_openmp (gpointer data)
-{
-  const Loop *loop = data;
-
-  peer_openmp (loop->n_items, 1, work, data);
-}
-
-static void
-run_tbb (gpointer data)
-{
-  const Loop *loop = data;
-
-  peer_tbb (loop->n_items, 1, work, data);
-}
-
-static void
-run_g_thread_pool (gpointer data)
-{
-  const Loop *loop = data;
-
-  peer_g_thread_pool (loop->n_items, 1, work, data);
+  floor_each (loop->base.n_items, 1, BENCH_N_WORKERS, work, data);
 }
 
 static void
@@ -130,7 +79,7 @@ run_serial (gpointer data)
 {
   const Loop *loop = data;
 
-  for (guint64 i = 0; i < loop->n_items; i++)
+  for (guint64 i = 0; i < loop->base.n_items; i++)
     work (i, data);
 }
 
@@ -138,15 +87,16 @@ static void
 compete (const char *workload, const char *title, const Loop *loop, const char *unit, double scale)
 {
   static const BenchContestant contestants[] = {
-    { "shm_map_reduce_for_range", BENCH_ROLE_OURS, run_ours },
-    { "shm_map_reduce_for_range, threads", BENCH_ROLE_OURS, run_our_threads,
+    { "shm_map_reduce_for_range", BENCH_ROLE_OURS, bench_loop_run_ours },
+    { "shm_map_reduce_for_range, threads", BENCH_ROLE_OURS, bench_loop_run_our_threads,
       peer_warm_g_thread_pool, NULL, BENCH_NEEDS_NOTHING, TRUE },
     { "floor: fork, claims", BENCH_ROLE_FLOOR, run_floor },
-    { "OpenMP, one a claim", BENCH_ROLE_PEER, run_openmp, peer_warm_openmp, NULL,
+    { "OpenMP, one a claim", BENCH_ROLE_PEER, bench_loop_run_openmp, peer_warm_openmp, NULL,
       BENCH_NEEDS_OPENMP, TRUE },
-    { "oneTBB, one a claim", BENCH_ROLE_PEER, run_tbb, peer_warm_tbb, NULL, BENCH_NEEDS_TBB, TRUE },
-    { "GThreadPool, one a task", BENCH_ROLE_PEER, run_g_thread_pool, peer_warm_g_thread_pool, NULL,
-      BENCH_NEEDS_NOTHING, TRUE },
+    { "oneTBB, one a claim", BENCH_ROLE_PEER, bench_loop_run_tbb, peer_warm_tbb, NULL,
+      BENCH_NEEDS_TBB, TRUE },
+    { "GThreadPool, one a task", BENCH_ROLE_PEER, bench_loop_run_g_thread_pool,
+      peer_warm_g_thread_pool, NULL, BENCH_NEEDS_NOTHING, TRUE },
     { "loop", BENCH_ROLE_SERIAL, run_serial },
   };
   const BenchCase bench_case = { workload, title, unit, scale, FALSE, 11 };
@@ -163,15 +113,17 @@ main (int argc, char *argv[])
   steps_per_us = calibrate ();
 
   {
-    const Loop longer = { bench_size (4000, 20), 0, (guint64) (100.0 * steps_per_us) };
-    const Loop shorter = { bench_size (20 * 1000, 20), 0, (guint64) (10.0 * steps_per_us) };
-    const Loop finest = { bench_size (1000 * 1000, 100), 1, 0 };
-    const Loop too_little = { 100, 0, (guint64) (10.0 * steps_per_us) };
+    const Loop longer = { { work, work_on_range, bench_size (4000, 20), 0 },
+                          (guint64) (100.0 * steps_per_us) };
+    const Loop shorter = { { work, work_on_range, bench_size (20 * 1000, 20), 0 },
+                           (guint64) (10.0 * steps_per_us) };
+    const Loop finest = { { work, work_on_range, bench_size (1000 * 1000, 100), 1 }, 0 };
+    const Loop too_little = { { work, work_on_range, 100, 0 }, (guint64) (10.0 * steps_per_us) };
 
     compete ("W1b-100us", "A loop of 4,000 items of 100 us", &longer, "ms", 1e3);
     compete ("W1b-10us", "A loop of 20,000 items of 10 us", &shorter, "ms", 1e3);
     compete ("W1b-grain1", "An empty loop, one item a claim", &finest, "ns/item",
-             1e9 / (double) finest.n_items);
+             1e9 / (double) finest.base.n_items);
     compete ("W1b-1ms", "A loop of 1 ms in all: 100 items of 10 us", &too_little, "ms", 1e3);
   }
   return 0;

@@ -95,9 +95,6 @@ struct _ShmJob
 /* shm-job.c */
 void shm_job_set_call (ShmCall *call, GCallback func, gpointer data, GDestroyNotify destroy);
 void shm_job_clear_calls (ShmJob *self);
-void shm_job_set_base (ShmJob *self, guint64 base);
-void
-shm_job_set_region (ShmJob *self, ShmRegionFunc func, gpointer user_data, gboolean with_caller);
 GPtrArray *shm_job_steal_results (ShmJob *self);
 void shm_job_update_n_items (ShmJob *self, guint64 n_items);
 void shm_job_notify_progress (ShmJob *self);
@@ -113,9 +110,12 @@ void shm_job_collect (ShmJob *self);
 /* shm-job-into.c */
 gboolean shm_job_check_into (ShmJob *self, GError **error);
 
-/* shm-job-settings.c */
+/* shm-job-work.c */
 void shm_job_set_work (
     ShmJob *self, ShmWorkKind kind, GCallback func, gpointer user_data, GDestroyNotify destroy);
+void shm_job_set_base (ShmJob *self, guint64 base);
+void
+shm_job_set_region (ShmJob *self, ShmRegionFunc func, gpointer user_data, gboolean with_caller);
 
 /* shm-job-report.c */
 void shm_job_start_report (ShmJob *self);

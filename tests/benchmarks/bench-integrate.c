@@ -26,7 +26,18 @@ typedef struct
   double *values; /* shared */
   double *sums;   /* shared, one for each chunk */
   gboolean is_touched;
+  gboolean is_advised; /* that a chunk is about to be written */
 } Integral;
+
+static void
+advise (ShmArray *array, gsize begin, gsize end)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (ShmArray) part = shm_array_slice (array, 0, begin, end, 1, &error);
+
+  shm_array_advise (part, SHM_ADVICE_WILL_NEED, &error);
+  g_assert_no_error (error);
+}
 
 static void
 fill_chunk (guint64 index, gpointer data)
@@ -37,6 +48,8 @@ fill_chunk (guint64 index, gpointer data)
   gsize end = MIN (begin + self->chunk, self->n_points);
   double sum = 0.0;
 
+  if (self->is_advised)
+    advise (self->array, begin, end);
   for (gsize i = begin; i < end; i++)
     {
       double x = ((double) i + 0.5) * width;
@@ -79,6 +92,16 @@ finish (gpointer data)
     sum += self->sums[i];
   g_assert_cmpfloat_with_epsilon (sum / (double) self->n_points, G_PI, 1e-6);
   g_clear_object (&self->array);
+}
+
+static void
+run_advised (gpointer data)
+{
+  Integral *self = data;
+
+  self->is_advised = TRUE;
+  bench_loop_run_ours (data);
+  self->is_advised = FALSE;
 }
 
 static void
@@ -126,6 +149,7 @@ compete (const char *workload, const char *title, Integral *self)
     { "shm_map_reduce_for_range", BENCH_ROLE_OURS, bench_loop_run_ours, prepare, finish },
     { "shm_map_reduce_for_range, threads", BENCH_ROLE_OURS, bench_loop_run_our_threads,
       prepare_g_thread_pool, finish, BENCH_NEEDS_NOTHING, TRUE },
+    { "shm_map_reduce_for_range, advised", BENCH_ROLE_OURS, run_advised, prepare, finish },
     { "floor: fork, claims", BENCH_ROLE_FLOOR, run_floor, prepare, finish },
     { "OpenMP", BENCH_ROLE_PEER, bench_loop_run_openmp, prepare_openmp, finish, BENCH_NEEDS_OPENMP,
       TRUE },

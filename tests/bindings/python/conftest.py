@@ -12,6 +12,7 @@ import gi
 import pytest
 
 gi.require_version('Shm', '1.0')
+pytest.register_assert_rewrite('keep')
 
 from gi.repository import Shm  # noqa: E402
 
@@ -82,3 +83,10 @@ def any_pool(request):
 def pool():
     """A pool of processes."""
     return Shm.MapReduce(np=3)
+
+
+@pytest.fixture
+def kept():
+    """A pool that keeps its workers."""
+    with Shm.MapReduce(np=2, keep_workers=True) as pool:
+        yield pool

@@ -5,9 +5,9 @@
 /* usage: keep [NUMBER]
  *
  * Draws the curve height * exp (-rate * x) through NUMBER noisy points, 1000 or more, by the method
- * of Gauss and Newton. Each step is a small job, which adds up over all points what the equations of
- * the step need. The workers stay from step to step; the argument of the job tells them which curve
- * the step before has found.
+ * of Gauss and Newton. Each step is a small job, which adds up over all points what the equations
+ * of the step need. The workers stay from step to step; the argument of the job tells them which
+ * curve the step before has found.
  */
 
 #include <shmem-glib/shmem-glib.h>

@@ -493,6 +493,8 @@ shm_fork_prove (void)
   g_signal_emit_by_name (object, "probe");
   /* This takes the lock of g_log (), and says nothing. */
   g_log_set_fatal_mask (name, g_log_set_fatal_mask (name, G_LOG_FATAL_MASK));
+  if (shm_fork_have_fd (NULL))
+    g_main_context_unref (g_main_context_new ());
 }
 
 /* Sets how children are made from now on; the data of the hook before is given back. */

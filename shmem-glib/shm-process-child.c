@@ -113,8 +113,6 @@ shm_process_child_main (ShmProcess *self, guint rank, gboolean prove)
   ShmLine *line = &backend->control->lines[rank];
   guint32 expected = SHM_LINE_STARTING;
   ShmWorkerLimits limits = backend->setup.limits;
-  /* This function never returns. */
-  ShmThreadLimitRoom room;
   ShmWorker worker = {
     .control = backend->control,
     .rank = rank,
@@ -135,7 +133,7 @@ shm_process_child_main (ShmProcess *self, guint rank, gboolean prove)
     limits.memory = 0;
   shm_process_child_limit (&limits);
   shm_thread_limit_apply (backend->setup.limits.n_threads,
-                          backend->setup.limits.threads_are_automatic, &room);
+                          backend->setup.limits.threads_are_automatic);
   while (shm_load (&line->state) == SHM_LINE_FORKED)
     shm_futex_wait (&line->state, SHM_LINE_FORKED);
   if (!__atomic_compare_exchange_n (&line->state, &expected, SHM_LINE_READY, FALSE,

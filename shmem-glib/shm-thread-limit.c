@@ -107,8 +107,6 @@ static const char *const variables[] = {
   "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",  "VECLIB_MAXIMUM_THREADS",
 };
 
-G_STATIC_ASSERT (G_N_ELEMENTS (variables) == SHM_THREAD_LIMIT_VARIABLES);
-
 static Setter setters[MAX_SETTERS];
 static guint n_setters;      /* entries that are taken; atomic */
 static guint64 seen_changes; /* how often libraries had come and gone at the last look-up; atomic */
@@ -265,8 +263,12 @@ shm_thread_limit_is_replaced (const char *entry, const guint *numbers)
 /* Sets those that have a number. All at once: putenv () would make a longer environment for each, and in a process that has
  * not called it yet the C library first looks up what it needs for that, in every library that is loaded. */
 static void
-shm_thread_limit_put_variables (const guint *numbers, ShmThreadLimitRoom *room)
+shm_thread_limit_put_variables (const guint *numbers)
 {
+  /* The environment refers to them. They do not lie on the stack: if that is of another thread than forks next, the C library
+   * gives it to a new thread of that child. */
+  static char entries[G_N_ELEMENTS (variables)][48];
+  static char *environment[96]; /* a longer one is allocated */
   guint n_old = 0;
   guint n_max;
   char **all, **entry;
@@ -274,7 +276,7 @@ shm_thread_limit_put_variables (const guint *numbers, ShmThreadLimitRoom *room)
   while (environ != NULL && environ[n_old] != NULL)
     n_old++;
   n_max = n_old + G_N_ELEMENTS (variables) + 1;
-  all = n_max <= G_N_ELEMENTS (room->environment) ? room->environment : g_new (char *, n_max);
+  all = n_max <= G_N_ELEMENTS (environment) ? environment : g_new (char *, n_max);
   entry = all;
 
   for (guint i = 0; i < n_old; i++)
@@ -283,8 +285,8 @@ shm_thread_limit_put_variables (const guint *numbers, ShmThreadLimitRoom *room)
   for (guint i = 0; i < G_N_ELEMENTS (variables); i++)
     if (numbers[i] != 0)
       {
-        shm_fork_append_number (stpcpy (stpcpy (room->entries[i], variables[i]), "="), numbers[i]);
-        *entry++ = room->entries[i];
+        shm_fork_append_number (stpcpy (stpcpy (entries[i], variables[i]), "="), numbers[i]);
+        *entry++ = entries[i];
       }
   *entry = NULL;
   environ = all;
@@ -314,7 +316,7 @@ shm_thread_limit_was_running (void)
 /* Limits the numerical libraries of a forked child to @n_threads, at least 1, for each call; who
  * says a smaller number already keeps it. */
 void
-shm_thread_limit_apply (guint n_threads, gboolean automatic, ShmThreadLimitRoom *room)
+shm_thread_limit_apply (guint n_threads, gboolean automatic)
 {
   guint n = CLAMP (n_threads, 1, G_MAXINT);
   guint n_found = __atomic_load_n (&n_setters, __ATOMIC_ACQUIRE);
@@ -332,7 +334,7 @@ shm_thread_limit_apply (guint n_threads, gboolean automatic, ShmThreadLimitRoom 
         n_omp = n_set;
     }
   if (n_puts > 0)
-    shm_thread_limit_put_variables (numbers, room);
+    shm_thread_limit_put_variables (numbers);
 
   for (guint i = 0; i < n_found; i++)
     {

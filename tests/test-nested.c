@@ -11,8 +11,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glib-unix.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define N_OUTER 6
@@ -400,6 +403,75 @@ test_inner_threads (void)
   g_assert_cmpstr (value, ==, quarter);
 }
 
+/* Uses as much of its stack as it can be sure to have. */
+static gpointer
+use_stack (gpointer barrier)
+{
+  volatile char bytes[100000];
+
+  memset ((char *) bytes, 'x', sizeof bytes);
+  pthread_barrier_wait (barrier);
+  return NULL;
+}
+
+/* Whether a child of this thread, with threads of its own, still has the environment that it has inherited. */
+static gpointer
+fork_in_thread (gpointer data)
+{
+  g_autofree char *before = g_strjoinv (" ", environ);
+  int status;
+  pid_t pid = fork ();
+
+  if (pid == 0)
+    {
+      pthread_barrier_t barrier;
+      pthread_t threads[N_INNER];
+
+      pthread_barrier_init (&barrier, NULL, N_INNER);
+      for (guint i = 0; i < N_INNER; i++)
+        pthread_create (&threads[i], NULL, use_stack, &barrier);
+      for (guint i = 0; i < N_INNER; i++)
+        pthread_join (threads[i], NULL);
+      _exit (strcmp (g_strjoinv (" ", environ), before) != 0);
+    }
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  return GINT_TO_POINTER (status);
+}
+
+static GVariant *
+check_environment (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  GThread *thread = g_thread_new (NULL, fork_in_thread, NULL);
+
+  return g_variant_new_int32 (GPOINTER_TO_INT (g_thread_join (thread)));
+}
+
+static gpointer
+map_environment (gpointer data)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (2, SHM_BACKEND_TYPE_PROCESS);
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GPtrArray) results =
+      shm_map_reduce_map (pool, 2, NULL, check_environment, NULL, NULL, &error);
+
+  g_assert_no_error (error);
+  for (guint i = 0; i < 2; i++)
+    g_assert_cmpint (g_variant_get_int32 (results->pdata[i]), ==, 0);
+  return NULL;
+}
+
+/* The stack of the thread that forked a worker is nobody's in a child of another of its threads. */
+static void
+test_environment (void)
+{
+  if (TEST_SANITIZED)
+    {
+      g_test_skip ("no fork beside threads that allocate");
+      return;
+    }
+  g_thread_join (g_thread_new (NULL, map_environment, NULL));
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -429,6 +501,7 @@ main (int argc, char *argv[])
   test_add ("/nested/process/kill-outer", test_kill_outer);
   test_add ("/nested/process/worker-threads", test_worker_threads);
   test_add ("/nested/process/inner-threads", test_inner_threads);
+  test_add ("/nested/environment", test_environment);
 
   return g_test_run ();
 }

@@ -27,8 +27,6 @@
 
 typedef gboolean (*ChildFunc) (gpointer data);
 
-static ShmThreadLimitRoom room;
-
 static const char *const variables[] = {
   "OMP_NUM_THREADS",  "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
   "BLIS_NUM_THREADS", "NUMEXPR_NUM_THREADS",  "VECLIB_MAXIMUM_THREADS",
@@ -116,7 +114,7 @@ get_number (void *handle, const char *name)
 static gboolean
 check_all_variables (gpointer expected)
 {
-  shm_thread_limit_apply (3, FALSE, &room);
+  shm_thread_limit_apply (3, FALSE);
   for (guint i = 0; i < G_N_ELEMENTS (variables); i++)
     CHECK (g_strcmp0 (getenv (variables[i]), expected) == 0);
   return TRUE;
@@ -140,7 +138,7 @@ call_unprepared (gpointer data)
 static gboolean
 check_variables (gpointer data)
 {
-  shm_thread_limit_apply (3, FALSE, &room);
+  shm_thread_limit_apply (3, FALSE);
   CHECK (g_strcmp0 (getenv ("OMP_NUM_THREADS"), "2,4") == 0);
   CHECK (g_strcmp0 (getenv ("OPENBLAS_NUM_THREADS"), "3") == 0);
   CHECK (g_strcmp0 (getenv ("MKL_NUM_THREADS"), "3") == 0);
@@ -166,7 +164,7 @@ check_fakes (gpointer data)
 {
   void *const *handles = data;
 
-  shm_thread_limit_apply (3, FALSE, &room);
+  shm_thread_limit_apply (3, FALSE);
   for (guint i = 0; i < G_N_ELEMENTS (fakes); i++)
     {
       CHECK (call_getter (handles[i], fakes[i].get) == 3);
@@ -197,13 +195,13 @@ check_smaller (gpointer data)
 {
   void *const *handles = data;
 
-  shm_thread_limit_apply (3, FALSE, &room);
+  shm_thread_limit_apply (3, FALSE);
   CHECK (call_getter (handles[0], "openblas_get_num_threads64_") == 2);
   CHECK (get_number (handles[0], "fake_n_calls") == 1);
   CHECK (get_number (handles[0], "blas_num_threads") == 3);
   /* BLIS says -1 until it has been told. */
   CHECK (call_getter (handles[1], "bli_thread_get_num_threads") == -1);
-  shm_thread_limit_apply (1, FALSE, &room);
+  shm_thread_limit_apply (1, FALSE);
   CHECK (call_getter (handles[0], "openblas_get_num_threads64_") == 1);
   CHECK (get_number (handles[0], "fake_n_started") == 0);
   return TRUE;
@@ -212,7 +210,7 @@ check_smaller (gpointer data)
 static gboolean
 check_blis (gpointer data)
 {
-  shm_thread_limit_apply (3, FALSE, &room);
+  shm_thread_limit_apply (3, FALSE);
   CHECK (call_getter (data, "bli_thread_get_num_threads") == 3);
   return TRUE;
 }
@@ -235,7 +233,7 @@ call_smaller (gpointer data)
 static gboolean
 check_gomp (gpointer data)
 {
-  shm_thread_limit_apply (1, FALSE, &room);
+  shm_thread_limit_apply (1, FALSE);
   CHECK (call_getter (data, "omp_get_max_threads") == 1);
   return TRUE;
 }
@@ -243,7 +241,7 @@ check_gomp (gpointer data)
 static gboolean
 check_untouched (gpointer data)
 {
-  shm_thread_limit_apply (1, FALSE, &room);
+  shm_thread_limit_apply (1, FALSE);
   CHECK (call_getter (data, "omp_get_max_threads") == 8);
   CHECK (g_strcmp0 (getenv ("OMP_NUM_THREADS"), "1") == 0);
   return TRUE;
@@ -264,7 +262,7 @@ call_loaded_later (gpointer data)
 static gboolean
 check_applies (gpointer data)
 {
-  shm_thread_limit_apply (1, FALSE, &room);
+  shm_thread_limit_apply (1, FALSE);
   return TRUE;
 }
 
@@ -314,7 +312,7 @@ call_lazy (gpointer data)
 static gboolean
 check_mkl (gpointer data)
 {
-  shm_thread_limit_apply (1, FALSE, &room);
+  shm_thread_limit_apply (1, FALSE);
   CHECK (call_getter (data, "MKL_Get_Max_Threads") == 1);
   return TRUE;
 }
@@ -322,7 +320,7 @@ check_mkl (gpointer data)
 static gboolean
 check_mkl_untouched (gpointer data)
 {
-  shm_thread_limit_apply (1, FALSE, &room);
+  shm_thread_limit_apply (1, FALSE);
   CHECK (call_getter (data, "MKL_Get_Max_Threads") == 8);
   return TRUE;
 }

@@ -51,6 +51,7 @@ typedef struct
   const ShmWork *work; /* outlives the backend, as do pool, context and arena */
   ShmArena *arena;     /* of processes, else NULL */
   GMainContext *context;
+  gboolean waits; /* who starts it waits for the end, and does nothing else */
   const ShmBackendClient *client;
   gpointer job;
 } ShmBackendSetup;

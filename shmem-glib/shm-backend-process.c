@@ -81,6 +81,16 @@ shm_process_watch (ShmProcess *self, guint rank, GError **error)
   return TRUE;
 }
 
+/* Whether the caller may become another program while it has workers, or a worker another user. */
+static gboolean
+shm_process_may_change (ShmProcess *self)
+{
+  const ShmBackendSetup *setup = &self->parent.setup;
+
+  return !setup->waits || setup->settings.keep || setup->work->set_up.func != NULL ||
+         setup->work->program != NULL;
+}
+
 /* Gives each of these slots a child. They are forked one right after the other, and all that is to be done for them
  * is done before or afterwards: a fork protects all the caller's memory, so each page that it writes between two of
  * them costs it one fault more. FALSE: this one could not be had, and perhaps others. */
@@ -93,7 +103,7 @@ shm_process_launch (
   guint n_forked, i;
 
   *failed = ranks[0];
-  if (!shm_fork_open_lifeline (&self->fds, error))
+  if (!shm_fork_open_lifeline (&self->fds, shm_process_may_change (self), error))
     return FALSE;
   for (i = 0; i < n_ranks; i++)
     shm_process_clear_slot (self, ranks[i]);

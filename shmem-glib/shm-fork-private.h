@@ -44,7 +44,7 @@ typedef struct
 } ShmForkHook;
 
 ShmForkHook shm_fork_set_hook (ShmForkHook hook);
-gboolean shm_fork_open_lifeline (ShmForkFds *fds, GError **error);
+gboolean shm_fork_open_lifeline (ShmForkFds *fds, gboolean always, GError **error);
 gboolean shm_fork (ShmChild *child, const ShmForkFds *fds, GError **error);
 gboolean shm_fork_watch (ShmChild *child, GError **error);
 gboolean shm_fork_have_pidfd (void);

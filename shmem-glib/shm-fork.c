@@ -10,10 +10,12 @@
  * fresh thread-default main context, and dies when the caller does.
  *
  * That it dies with the caller: where the caller's main thread forks, PR_SET_PDEATHSIG does it. Other
- * threads may end before the caller does, and their children with them. For those the caller alone holds
- * the writing end of the job's lifeline, a pipe that nobody ever writes to. Each such child opens the
- * reading end anew (an open file description of its own) and has the kernel send it SIGKILL when the
- * pipe hangs up, also in the middle of a long loop in C. To open it takes as long as a tenth of a fork.
+ * threads may end before the caller does, and their children with them. That signal is not sent either if
+ * the main thread executes another program, or once the child has become another user. Where that may
+ * happen the caller alone holds the writing end of the job's lifeline, a pipe that nobody ever writes to.
+ * Each such child opens the reading end anew (an open file description of its own) and has the kernel send
+ * it SIGKILL when the pipe hangs up, also in the middle of a long loop in C. To open it takes as long as a
+ * tenth of a fork.
  *
  * The set of these descriptors is guarded by a mutex that every fork of the process takes and gives
  * back, in handlers of pthread_atfork (), so a child always finds it whole, and knows each
@@ -247,9 +249,9 @@ shm_fork_is_main_thread (void)
 
 /* Gives what the next child needs to die with us, if there is none yet. */
 gboolean
-shm_fork_open_lifeline (ShmForkFds *self, GError **error)
+shm_fork_open_lifeline (ShmForkFds *self, gboolean always, GError **error)
 {
-  return self->lifeline[0] >= 0 || shm_fork_is_main_thread () ||
+  return self->lifeline[0] >= 0 || (!always && shm_fork_is_main_thread ()) ||
          shm_fork_open_pipe (self->lifeline, error);
 }
 
@@ -447,8 +449,7 @@ shm_fork_die_with_caller (int lifeline, pid_t caller, gboolean main_thread)
   struct pollfd poll_fd = { lifeline, POLLIN, 0 };
 
   own_lifeline = -1;
-  if ((!main_thread || prctl (PR_SET_PDEATHSIG, SIGKILL) != 0) &&
-      (lifeline < 0 || !shm_fork_watch_lifeline (lifeline)))
+  if (lifeline < 0 || !shm_fork_watch_lifeline (lifeline) || main_thread)
     prctl (PR_SET_PDEATHSIG, SIGKILL);
   /* It may have died before we were ready for it. */
   if (getppid () != caller || (own_lifeline >= 0 && poll (&poll_fd, 1, 0) > 0))

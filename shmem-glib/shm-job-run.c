@@ -331,6 +331,7 @@ shm_job_start (ShmJob *self,
   setup.pool = self->pool;
   setup.work = &self->work;
   setup.context = context;
+  setup.waits = done == NULL;
   setup.client = &job_client;
   setup.job = self;
   klass = shm_job_choose_backend (self);

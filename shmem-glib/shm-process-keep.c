@@ -194,6 +194,8 @@ shm_process_forget (ShmProcess *self)
 {
   self->fds.lifeline[0] = self->fds.lifeline[1] = -1;
   self->parent.control->event_fd = -1;
+  /* It cannot be freed without its wake-up. */
+  self->fork_context.context = NULL;
   self->n_children = 0;
   shm_process_free (&self->parent);
 }

@@ -2,7 +2,7 @@
  * SPDX-License-Identifier: LGPL-2.1-or-later
  */
 
-/* Callers that become another program, and workers that become another user. What happens to the workers
+/* Callers that become another program, or have a copy; and workers that become another user. What happens to the workers
  * is seen from outside, by a process that started the caller. */
 
 #include "config.h"
@@ -21,6 +21,8 @@
 #define N_WORKERS 2
 #define PAUSE "--pause" /* the argument of the program that callers become */
 #define NOBODY 65534
+#define FIRST_FD 3
+#define N_FDS 100
 
 static char *own_path;
 
@@ -188,6 +190,44 @@ test_end (gconstpointer data)
     }
 }
 
+/* A copy of the caller that has closed everything, and opened files of its own, gives the job back: all of them are still
+ * open then. */
+static int
+count_closed (ShmJob *job)
+{
+  int n_closed = 0;
+  int fd;
+
+  for (fd = FIRST_FD; fd < FIRST_FD + N_FDS; fd++)
+    close (fd);
+  for (fd = FIRST_FD; fd < FIRST_FD + N_FDS; fd++)
+    if (open ("/dev/null", O_RDONLY) != fd)
+      return N_FDS;
+  g_object_unref (job);
+  for (fd = FIRST_FD; fd < FIRST_FD + N_FDS; fd++)
+    n_closed += fcntl (fd, F_GETFD) < 0;
+  return n_closed;
+}
+
+static void
+test_copy (void)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (N_WORKERS, SHM_BACKEND_TYPE_PROCESS);
+  g_autoptr (ShmJob) job = shm_job_new (pool, 10);
+  int status;
+  pid_t pid;
+
+  shm_job_set_keep_workers (job, TRUE);
+  shm_job_set_map_func (job, map_nothing, NULL, NULL);
+  test_run_job (job);
+  pid = fork ();
+  if (pid == 0)
+    _exit (count_closed (job));
+  g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
+  g_assert_cmpint (status, ==, 0);
+  test_run_job (job);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -203,6 +243,7 @@ main (int argc, char *argv[])
   test_add_data ("/caller/execute/background", execute_with_background, test_end);
   test_add_data ("/caller/execute/waiting", execute_while_waiting, test_end);
   test_add_data ("/caller/killed/other-user", die_of_nobodies, test_end);
+  test_add ("/caller/copy", test_copy);
 
   return g_test_run ();
 }

@@ -15,6 +15,7 @@
 
 #include "shm-fork-context-private.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
@@ -57,27 +58,35 @@ shm_fork_context_pop (ShmForkContext *self)
     g_main_context_pop_thread_default (self->context);
 }
 
+/* Puts an eventfd of its own in the place of another. FALSE: that cannot be done, since there is none left, or since the
+ * number is above a limit that has been lowered. */
+static gboolean
+shm_fork_context_replace (int wakeup)
+{
+  int own = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+  gboolean ok;
+
+  if (own < 0 && errno == EMFILE)
+    {
+      /* That makes room for one. */
+      close (wakeup);
+      own = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
+    }
+  if (own < 0 || own == wakeup)
+    return own >= 0;
+  ok = dup3 (own, wakeup, O_CLOEXEC) >= 0;
+  close (own);
+  return ok;
+}
+
 /* In the child. */
 void
 shm_fork_context_adopt (ShmForkContext *self)
 {
-  int own;
-
-  if (self->context == NULL)
+  if (self->context == NULL || (self->wakeup >= 0 && shm_fork_context_replace (self->wakeup)))
     return;
-  if (self->wakeup < 0)
-    {
-      if (shm_fork_have_fd (NULL))
-        g_main_context_push_thread_default (g_main_context_new ());
-      return;
-    }
-  /* It is closed first, so that there is room for one. */
-  close (self->wakeup);
-  own = eventfd (0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (own < 0 || own == self->wakeup)
-    return;
-  dup3 (own, self->wakeup, O_CLOEXEC);
-  close (own);
+  if (shm_fork_have_fd (NULL))
+    g_main_context_push_thread_default (g_main_context_new ());
 }
 
 void

@@ -247,6 +247,49 @@ test_slow_reduce (gconstpointer data)
   g_assert_cmpuint (n, ==, 300);
 }
 
+/* Whether the worker's main context can be woken. */
+static GVariant *
+map_wake (ShmMapReduce *pool, guint64 index, gpointer user_data, GError **error)
+{
+  GMainContext *context = g_main_context_get_thread_default ();
+  GPollFD poll_fd;
+  gint timeout;
+
+  g_assert_cmpint (g_main_context_query (context, G_MAXINT, &timeout, &poll_fd, 1), ==, 1);
+  g_main_context_wakeup (context);
+  return g_variant_new_boolean (g_poll (&poll_fd, 1, 0) == 1 && poll_fd.revents == G_IO_IN);
+}
+
+/* A worker comes when the caller has a new limit, which is below what it has open. */
+static void
+test_lower_limit (void)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (1, SHM_BACKEND_TYPE_PROCESS);
+  g_autoptr (ShmJob) job = shm_job_new (pool, 1);
+  struct rlimit before, few;
+  GArray *fds;
+  guint i;
+
+  g_assert_cmpint (getrlimit (RLIMIT_NOFILE, &before), ==, 0);
+  few = before;
+  few.rlim_cur = 64;
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &few), ==, 0);
+  fds = use_up_fds (16);
+  shm_job_set_map_func (job, map_wake, NULL, NULL);
+  shm_job_set_keep_workers (job, TRUE);
+  shm_map_reduce_set_max_items_per_worker (pool, 1);
+  test_run_job (job);
+  give_back_fds (fds);
+  few.rlim_cur = 32;
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &few), ==, 0);
+  for (i = 0; i < 3; i++)
+    {
+      test_run_job (job);
+      g_assert_true (g_variant_get_boolean (g_ptr_array_index (shm_job_get_results (job), 0)));
+    }
+  g_assert_cmpint (setrlimit (RLIMIT_NOFILE, &before), ==, 0);
+}
+
 int
 main (int argc, char *argv[])
 {
@@ -255,6 +298,7 @@ main (int argc, char *argv[])
 
   test_add_data ("/scarcity/fds/dynamic", GUINT_TO_POINTER (SHM_SCHEDULE_DYNAMIC), test_few_fds);
   test_add_data ("/scarcity/fds/static", GUINT_TO_POINTER (SHM_SCHEDULE_STATIC), test_few_fds);
+  test_add ("/scarcity/fds/lower-limit", test_lower_limit);
   test_add ("/scarcity/no-processes", test_no_processes);
   test_add_data ("/scarcity/few-processes/dynamic", GUINT_TO_POINTER (SHM_SCHEDULE_DYNAMIC),
                  test_few_processes);

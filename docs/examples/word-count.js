@@ -18,7 +18,6 @@ import Shm from 'gi://Shm?version=1.0';
 import System from 'system';
 
 const N_SHOWN = 10;
-const WORTHWHILE = 0.1; // seconds of serial work
 
 /** A word is a run of letters, in upper or lower case, composed or not. */
 function countFile(path) {
@@ -69,6 +68,11 @@ function toSorted(counts) {
 function main() {
     const roots = ARGV.length > 0 ? ARGV.map(name => Gio.File.new_for_commandline_arg(name))
         : getDefaultFiles();
+    const missing = roots.find(root => !root.query_exists(null));
+    if (missing !== undefined) {
+        printerr(`word-count.js: there is no file or folder “${missing.get_path()}”`);
+        return 1;
+    }
     const files = roots.flatMap(findFiles);
     if (files.length === 0) {
         printerr('word-count.js: there are no files to count in');
@@ -102,8 +106,8 @@ function main() {
         return 1;
     }
     print('The serial count is the same, word for word.');
-    if (serialSeconds < WORTHWHILE)
-        print('So little work is hardly worth starting workers for.');
+    if (serialSeconds < seconds)
+        print('In files as small as these, to hand over the counts costs as much as to count.');
     return 0;
 }
 

@@ -25,7 +25,6 @@ gi.require_version('Shm', '1.0')
 from gi.repository import Shm
 
 N_SHOWN = 10
-WORTHWHILE = 0.1  # seconds of serial work
 WORD = re.compile(r'[^\W\d_]+')
 
 
@@ -64,6 +63,9 @@ def print_counts(counts):
 def main():
     """Returns the status of the program."""
     paths = [pathlib.Path(name) for name in sys.argv[1:]] or get_default_paths()
+    for path in paths:
+        if not path.exists():
+            return f'word-count.py: there is no file or folder “{path}”'
     files = [file for path in paths for file in find_files(path)]
     if not files:
         return 'word-count.py: there are no files to count in'
@@ -90,8 +92,8 @@ def main():
     if counts != serial_counts:
         return 'word-count.py: the serial count is different: did a file change meanwhile?'
     print('The serial count is the same, word for word.')
-    if serial_seconds < WORTHWHILE:
-        print('So little work is hardly worth starting workers for.')
+    if serial_seconds < seconds:
+        print('In files as small as these, to hand over the counts costs as much as to count.')
     return 0
 
 

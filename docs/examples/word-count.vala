@@ -12,7 +12,6 @@
  */
 
 const uint N_SHOWN = 10;
-const double WORTHWHILE = 0.1; // seconds of serial work
 
 extern const string SOURCE_ROOT;
 
@@ -136,8 +135,8 @@ bool count_words (GenericArray<string> paths) throws Error {
     return false;
   }
   print ("The serial count is the same, word for word.\n");
-  if (serial_seconds < WORTHWHILE)
-    print ("So little work is hardly worth starting workers for.\n");
+  if (serial_seconds < seconds)
+    print ("In files as small as these, to hand over the counts costs as much as to count.\n");
   return true;
 }
 

@@ -50,8 +50,10 @@ class WorkerException(Exception):
 
     def __str__(self) -> str:
         place = '' if self.index is None else f'item {self.index} on worker {self.rank}: '
-        name = type(self.reason).__name__
-        text = f'{place}{name}: {self.reason}'
+        if isinstance(self.reason, GLib.Error) and self.reason.message:
+            text = place + self.reason.message
+        else:
+            text = f'{place}{type(self.reason).__name__}: {self.reason}'
         return f'{text}\n\nIn the worker:\n{self.traceback}' if self.traceback else text
 
     def __repr__(self) -> str:

@@ -187,6 +187,13 @@ test('reduce', async () => {
     ok(error instanceof SyntaxError);
 });
 
+test('progress tells each number once', () => {
+    const seen = [];
+    pool.map(() => GLib.usleep(200000), 2, {progress: n => seen.push(n)});
+    equal(seen, [...new Set(seen)].sort());
+    ok(seen.at(-1) === 2);
+});
+
 test('async, beside a main loop', async () => {
     const ticks = Shm.array('i4', 1);
     const source = GLib.timeout_add(GLib.PRIORITY_DEFAULT, 1, () => {

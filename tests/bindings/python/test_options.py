@@ -129,6 +129,14 @@ def test_progress_calls_a_function(any_pool):
     assert seen == sorted(seen)
 
 
+def test_progress_is_told_each_number_once(any_pool):
+    seen = []
+    any_pool.map(lambda i: time.sleep(0.2), range(2),
+                 progress=lambda done, _total: seen.append(done))
+    assert seen == sorted(set(seen))
+    assert seen[-1] == 2
+
+
 def test_progress_updates_a_bar(any_pool):
     class Bar:
         n = 0

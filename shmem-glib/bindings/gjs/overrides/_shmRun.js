@@ -240,8 +240,12 @@ var Run = class {
         job.set_output(isInOrder ? Output.STREAM_IN_ORDER : Output.STREAM);
         job.set_window(this.onResult ? this.getWindow() : window ?? 0);
         if (progress) {
+            let nShown = -1;
             job.connect('notify::n-done', () => {
-                this._guard(() => progress(job.get_n_done(), job.get_n_items()));
+                const nDone = job.get_n_done();
+                if (nDone !== nShown)
+                    this._guard(() => progress(nDone, job.get_n_items()));
+                nShown = nDone;
             });
         }
         return job;

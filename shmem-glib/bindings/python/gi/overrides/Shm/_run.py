@@ -377,9 +377,12 @@ class Run:
     def _show_progress(self, job: Any, *_data: object) -> None:
         shown = self._options['progress']
         n_done = job.get_n_done()
+        if n_done == self._n_shown:
+            return
+        n_new = n_done - (self._n_shown or 0)
+        self._n_shown = n_done
         if hasattr(shown, 'update'):
-            self._waiter.call(shown.update, n_done - self._n_shown)
-            self._n_shown = n_done
+            self._waiter.call(shown.update, n_new)
         else:
             self._waiter.call(shown, n_done, job.get_n_items())
 
@@ -388,7 +391,7 @@ class Run:
         if shown is True:
             job.set_progress_stream(Gio.UnixOutputStream.new(2, False))
         elif shown:
-            self._n_shown = 0
+            self._n_shown: int | None = None
             job.connect('notify::n-done',
                         lambda job, _pspec: self._guard(self._show_progress, job))
 

@@ -53,10 +53,25 @@ export function read(path) {
     return new TextDecoder().decode(GLib.file_get_contents(path)[1]);
 }
 
+/* The children of a thread that ends become those of the first one, so that comes last. */
+function listChildren() {
+    const first = `${new Gio.Credentials().get_unix_pid()}`;
+    const threads = list('/proc/self/task').filter(thread => thread !== first);
+    const pids = new Set();
+    for (const thread of [...threads, first]) {
+        try {
+            for (const pid of read(`/proc/self/task/${thread}/children`).match(/\d+/g) ?? [])
+                pids.add(pid);
+        } catch (error) {
+            // the thread has ended
+        }
+    }
+    return [...pids].sort();
+}
+
 function takeStock() {
     System.gc();
-    const children = list('/proc/self/task')
-        .map(thread => read(`/proc/self/task/${thread}/children`).trim()).join(' ').trim();
+    const children = listChildren();
     const mappings = read('/proc/self/maps').split('\n')
         .filter(line => line.includes(' rw-s ')).length;
     return {children, mappings, fds: list('/proc/self/fd').length};

@@ -5,7 +5,6 @@
 
 import faulthandler
 import gc
-import glob
 import os
 
 import gi
@@ -20,15 +19,20 @@ HANG_TIME = 300  # seconds; no test takes nearly so long
 
 
 def get_children():
-    """The pids of the children of this process."""
-    pids = []
-    for path in glob.glob('/proc/self/task/*/children'):
+    """The pids of the children of this process.
+
+    A thread that was joined may still be on its way out, and then its children become those of the
+    first thread: that one comes last, so that a child is seen twice rather than never.
+    """
+    first = str(os.getpid())
+    pids = set()
+    for thread in sorted(os.listdir('/proc/self/task'), key=lambda thread: thread == first):
         try:
-            with open(path, encoding='ascii') as file:
-                pids += file.read().split()
+            with open(f'/proc/self/task/{thread}/children', encoding='ascii') as file:
+                pids.update(file.read().split())
         except OSError:
             pass  # the thread has ended
-    return pids
+    return sorted(pids)
 
 
 def get_fds():

@@ -17,6 +17,9 @@ from gi.repository import Shm  # noqa: E402
 
 HANG_TIME = 300  # seconds; no test takes nearly so long
 
+# Where the processors are busy any item may take too long; then all may take longer.
+TIMEOUTS = [0.2 * 2 ** i for i in range(8)]
+
 
 def get_children():
     """The pids of the children of this process.

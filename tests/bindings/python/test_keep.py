@@ -12,7 +12,7 @@ import time
 
 import numpy
 import pytest
-from conftest import get_children
+from conftest import TIMEOUTS, get_children
 from gi.repository import Shm
 from keep import check_same_workers, double, get_pid, write
 
@@ -137,11 +137,16 @@ def test_options(kept):
 
 def test_timeout(kept):
     for k in range(3):
-        assert kept.map(time.sleep, [0.001] * 5, timeout=0.5) == [None] * 5
-        with pytest.raises(Shm.WorkerException) as info:
-            kept.map(time.sleep, [0] * k + [100], timeout=0.5)
+        for timeout in TIMEOUTS:
+            results = None
+            with pytest.raises(Shm.WorkerException) as info:
+                results = kept.map(time.sleep, [0.001] * 5, timeout=timeout)
+                kept.map(time.sleep, [0] * k + [100], timeout=timeout)
+            assert info.value.reason.matches(Shm.error_quark(), Shm.Error.WORKER_TIMEOUT)
+            if results is not None and info.value.index == k:
+                break
+        assert results == [None] * 5
         assert info.value.index == k
-        assert info.value.reason.matches(Shm.error_quark(), Shm.Error.WORKER_TIMEOUT)
 
 
 def test_timeout_of_the_pool_that_is_set_later(kept):

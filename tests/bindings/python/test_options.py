@@ -11,6 +11,7 @@ import time
 
 import numpy
 import pytest
+from conftest import TIMEOUTS
 from gi.repository import Shm
 
 
@@ -55,10 +56,6 @@ def test_chunksize(any_pool, chunksize):
 def test_chunks_are_worked_on_by_one_worker(pool):
     pids = pool.map(lambda i: os.getpid(), range(40), chunksize=10)
     assert all(len(set(pids[k:k + 10])) == 1 for k in range(0, 40, 10))
-
-
-# Where the processors are busy any item may take too long; then all may take longer.
-TIMEOUTS = [0.2 * 2 ** i for i in range(8)]
 
 
 def test_timeout(pool):

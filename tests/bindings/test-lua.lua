@@ -8,13 +8,14 @@ local GLib = lgi.GLib
 local Shm = lgi.require ('Shm', '1.0')
 
 local pool = Shm.MapReduce { n_workers = 2 }
-local n_tests = 0
+local n_tests, n_failed = 0, 0
 
 local function test (name, func)
   local ok, message = pcall (func)
   n_tests = n_tests + 1
   print ((ok and 'ok ' or 'not ok ') .. n_tests .. ' ' .. name)
   if not ok then
+    n_failed = n_failed + 1
     print ('# ' .. tostring (message))
   end
 end
@@ -63,3 +64,7 @@ test ('the death of a worker', function ()
 end)
 
 print ('1..' .. n_tests)
+-- Not all that run this read what it prints.
+if n_failed > 0 then
+  os.exit (1)
+end

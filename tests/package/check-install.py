@@ -70,6 +70,17 @@ def check_files(prefix, options):
             check(str(SOURCE) not in text, f'{path} names the folder of the sources')
 
 
+def check_messages(prefix, options):
+    """All translations are there, if there are any."""
+    if options['nls'] == 'disabled' or not shutil.which('msgfmt'):
+        return
+    lines = (SOURCE / 'po/LINGUAS').read_text(encoding='utf-8').splitlines()
+    wanted = {line for line in lines if line and not line.startswith('#')}
+    folder = prefix.path / options['localedir']
+    installed = {path.parts[-3] for path in folder.glob(f'*/LC_MESSAGES/{NAME}.mo')}
+    check(installed == wanted, f'translations: {sorted(installed ^ wanted)}')
+
+
 def check_c(prefix, folder):
     program = prefix.compile(SOURCE / 'docs/examples/hello.c', folder / 'hello')
     prefix.check_hello(program)
@@ -104,15 +115,16 @@ def check_translation(prefix, folder):
     check(said == 'moved: nonsense', f'the message is “{said}”')
 
 
-def check_vala(prefix, folder):
+def check_vala(prefix, folder, is_whole):
     vapi = prefix.find(NAME + '.vapi')
+    check(vapi.with_suffix('.deps').exists() or not is_whole, f'{vapi} has no .deps beside it')
     (folder / 'hello.vala').write_text(VALA_PROGRAM, encoding='utf-8')
     run('valac', '--vapidir', vapi.parent, '--pkg', NAME, *([] if vapi.with_suffix('.deps').exists()
         else ['--pkg', 'gio-2.0']), '-C', '-d', folder, folder / 'hello.vala')
     prefix.check_hello(prefix.compile(folder / 'hello.c', folder / 'hello-vala'))
 
 
-def check_bindings(prefix, folder):
+def check_bindings(prefix, folder, is_whole):
     (gir,) = prefix.path.rglob('Shm-1.0.gir')
     check(f'shared-library="lib{NAME}.so.0"' in gir.read_text(encoding='utf-8'),
           'the .gir names no library that the linker would look for')
@@ -125,7 +137,7 @@ def check_bindings(prefix, folder):
     if shutil.which('gjs'):
         prefix.check_hello('gjs', '-m', SOURCE / 'docs/examples/hello.js')
     if shutil.which('valac') and any(prefix.path.rglob('*.vapi')):
-        check_vala(prefix, folder)
+        check_vala(prefix, folder, is_whole)
 
 
 def main():
@@ -134,16 +146,21 @@ def main():
                for option in json.loads(meson('introspect', folder_built, '--buildoptions'))}
     with scratch() as name:
         folder = pathlib.Path(name)
-        # The manual is made while it is installed.
+        # The manual is made while it is installed. Meson before 1.1 gives the .deps no tag.
+        is_whole = options['docs'] != 'enabled'
         meson('install', '-C', folder_built, '--no-rebuild', '--destdir', folder / 'root',
-              *(['--tags', TAGS] if options['docs'] == 'enabled' else []))
+              *([] if is_whole else ['--tags', TAGS]))
         prefix = Prefix(str(folder / 'root') + options['prefix'], options['prefix'])
         check_files(prefix, options)
+        check_messages(prefix, options)
+        version = json.loads(meson('introspect', folder_built, '--projectinfo'))['version']
+        check(prefix.run('pkg-config', '--modversion', NAME).strip() == version,
+              'pkg-config names another version')
         check_c(prefix, folder)
         if options['default_library'] != 'static':
             check_translation(prefix, folder)
         if len(sys.argv) > 2:
-            check_bindings(prefix, folder)
+            check_bindings(prefix, folder, is_whole)
 
 
 if __name__ == '__main__':

@@ -280,18 +280,49 @@ check_own (gpointer data)
   check (items->own, items->n_items);
 }
 
+typedef struct
+{
+  const char *id;
+  const char *name;
+  guint64 full;
+  guint64 quick;
+  guint n_rounds;
+} Size;
+
+static const Size sizes[] = {
+  { "1e4", "10,000", 10 * 1000, 100, 21 },
+  { "1e5", "100,000", 100 * 1000, 200, 11 },
+  { "1e6", "1 million", 1000 * 1000, 300, 5 },
+  { "1e7", "10 million", 10 * 1000 * 1000, 400, 3 },
+};
+
+static void
+compete (const Size *size,
+         const char *workload,
+         const char *title,
+         const BenchContestant *contestants,
+         gsize n_contestants)
+{
+  guint64 n_items = bench_size (size->full, size->quick);
+  g_autofree char *id = g_strdup_printf ("%s-%s", workload, size->id);
+  g_autofree char *full_title = g_strdup_printf ("%s trivial items, %s", size->name, title);
+  const BenchCase bench_case = { id,    full_title,    "us/item", 1e6 / (double) n_items,
+                                 FALSE, size->n_rounds };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (ShmArray) array = shm_array_new (SHM_DTYPE_U8, &n_items, 1, &error);
+  g_autofree guint64 *own = g_new0 (guint64, n_items);
+  Items items = { n_items, array, NULL, own };
+
+  g_assert_no_error (error);
+  items.numbers = shm_array_get_data (array);
+  bench_compete (&bench_case, contestants, n_contestants, &items);
+}
+
 /* All peers are there for one size; at the others it is seen whether a cost grows. */
 static void
-compete (
-    const char *id, const char *number, guint64 n_items, guint n_rounds, gboolean with_all_peers)
+compete_without (const Size *size, gboolean with_all_peers)
 {
-  static const BenchContestant with_variants[] = {
-    { "shm_map_reduce_map", BENCH_ROLE_OURS, run_map, NULL, check_variants },
-    { "floor: fork, claims, a variant each in a pipe", BENCH_ROLE_FLOOR, run_variant_floor, NULL,
-      check_variants },
-    { "loop", BENCH_ROLE_SERIAL, run_serial_variants, NULL, check_variants },
-  };
-  static const BenchContestant without[] = {
+  static const BenchContestant contestants[] = {
     { "shm_map_reduce_map_into", BENCH_ROLE_OURS, run_map_into, clear_numbers, check_numbers },
     { "shm_map_reduce_for_range into an array", BENCH_ROLE_OURS, run_loop, clear_numbers,
       check_numbers },
@@ -306,31 +337,32 @@ compete (
       BENCH_NEEDS_NOTHING, TRUE },
     { "loop", BENCH_ROLE_SERIAL, run_serial, clear_own, check_own },
   };
-  g_autofree char *variants_id = g_strdup_printf ("W1-variants-%s", id);
-  g_autofree char *numbers_id = g_strdup_printf ("W1-numbers-%s", id);
-  g_autofree char *variants_title = g_strdup_printf ("%s trivial items, a variant each", number);
-  g_autofree char *numbers_title = g_strdup_printf ("%s trivial items, results by index", number);
-  double scale = 1e6 / (double) n_items;
-  const BenchCase variants = { variants_id, variants_title, "us/item", scale, FALSE, n_rounds };
-  const BenchCase numbers = { numbers_id, numbers_title, "us/item", scale, FALSE, n_rounds };
-  g_autoptr (GError) error = NULL;
-  g_autoptr (ShmArray) array = shm_array_new (SHM_DTYPE_U8, &n_items, 1, &error);
-  g_autofree guint64 *own = g_new0 (guint64, n_items);
-  Items items = { n_items, array, NULL, own };
 
-  g_assert_no_error (error);
-  items.numbers = shm_array_get_data (array);
-  bench_compete (&variants, with_variants, G_N_ELEMENTS (with_variants), &items);
-  bench_compete (&numbers, without, with_all_peers ? G_N_ELEMENTS (without) : N_ALWAYS, &items);
+  compete (size, "W1-numbers", "results by index", contestants,
+           with_all_peers ? G_N_ELEMENTS (contestants) : N_ALWAYS);
+}
+
+static void
+compete_with_variants (const Size *size)
+{
+  static const BenchContestant contestants[] = {
+    { "shm_map_reduce_map", BENCH_ROLE_OURS, run_map, NULL, check_variants },
+    { "floor: fork, claims, a variant each in a pipe", BENCH_ROLE_FLOOR, run_variant_floor, NULL,
+      check_variants },
+    { "loop", BENCH_ROLE_SERIAL, run_serial_variants, NULL, check_variants },
+  };
+
+  compete (size, "W1-variants", "a variant each", contestants, G_N_ELEMENTS (contestants));
 }
 
 int
 main (int argc, char *argv[])
 {
   bench_init (&argc, &argv, "Trivial items with a result each (W1).");
-  compete ("1e4", "10,000", bench_size (10 * 1000, 100), 21, FALSE);
-  compete ("1e5", "100,000", bench_size (100 * 1000, 200), 11, TRUE);
-  compete ("1e6", "1 million", bench_size (1000 * 1000, 300), 5, FALSE);
-  compete ("1e7", "10 million", bench_size (10 * 1000 * 1000, 400), 3, FALSE);
+  /* These come first: GLib keeps the memory of variants, and each fork would copy its table of pages. */
+  for (gsize i = 0; i < G_N_ELEMENTS (sizes); i++)
+    compete_without (&sizes[i], g_str_equal (sizes[i].id, "1e5"));
+  for (gsize i = 0; i < G_N_ELEMENTS (sizes); i++)
+    compete_with_variants (&sizes[i]);
   return 0;
 }

@@ -7,6 +7,7 @@
 #include "bench-peers.h"
 #include "bench-util.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,6 +237,10 @@ bench_compete (const BenchCase *bench_case,
   g_autofree double *figures = g_new (double, n_contestants *n_planned);
 
   n_rounds = n_planned;
+#ifdef __GLIBC__
+  /* What the case before has left on the heap would make each fork dearer. */
+  malloc_trim (0);
+#endif
   for (guint round = 0; round < n_rounds; round++)
     {
       for (gsize i = 0; i < n_contestants; i++)

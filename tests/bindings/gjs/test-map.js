@@ -36,6 +36,20 @@ test('objects of the language travel', () => {
     ok(map.get('a').has(1n) && set.has('x') && [...set][1][0] === 7);
 });
 
+test('maps travel in their order, whatever is in them', () => {
+    const maps = [
+        new Map(), new Map([['b', 1], ['a', 2], ['\u0000', [3]], ['', {x: null}]]),
+        new Map([[NaN, -0], [null, Infinity]]), new Map([[{a: [1]}, new Map([[1, 2]])], ['c', 5n]]),
+    ];
+    const arrived = pool.map(i => maps[i], maps.length);
+    equal(arrived.map(map => map.size), [0, 4, 2, 2]);
+    equal([...arrived[1]], [...maps[1]]);
+    ok(Object.is(arrived[2].get(NaN), -0) && arrived[2].get(null) === Infinity);
+    const [[key, inner], last] = [...arrived[3]];
+    ok(key.a[0] === 1 && inner.get(1) === 2 && last[1] === 5n);
+    ok(pool.map(() => new Map([['a', undefined]]), 1)[0].get('a') === null);
+});
+
 test('large results', () => {
     const results = pool.map(i => new Uint8Array(3000000).fill(i), 6);
     ok(results.every((bytes, i) => bytes.length === 3000000 && bytes[2999999] === i));

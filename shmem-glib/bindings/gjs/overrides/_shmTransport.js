@@ -189,13 +189,21 @@ var Encoder = class {
         if (value instanceof Date)
             return this._mark('d', this._encodeNumber(value.getTime()));
         if (value instanceof Map)
-            return this._mark('m', this._encodeItems([...value]));
+            return this._encodeMap(value);
         if (value instanceof Set)
             return this._mark('s', this._encodeItems([...value]));
         const shared = this._share?.(value);
         if (shared)
             return this._mark('a', shared);
         throw new TypeError(`${_describe(value)} cannot travel between processes`);
+    }
+
+    _encodeMap(value) {
+        const flat = []; // keys and values in turn
+        value.forEach((item, key) => flat.push(key, item));
+        if (this._isPlain(flat, this._maxDepth))
+            return this._mark('p', flat);
+        return this._mark('m', this._encodeItems(flat));
     }
 
     _encodeItems(values) {
@@ -277,6 +285,13 @@ function packOne(value) {
     return encoder.pack();
 }
 
+function _toMap(flat) {
+    const map = new Map();
+    for (let i = 0; i < flat.length; i += 2)
+        map.set(flat[i], flat[i + 1]);
+    return map;
+}
+
 function _decodeMarked([kind, payload, ...rest], blobs, open) {
     switch (kind) {
     case 'i':
@@ -285,8 +300,10 @@ function _decodeMarked([kind, payload, ...rest], blobs, open) {
         return Number(payload);
     case 'd':
         return new Date(_decode(payload, blobs, open));
+    case 'p':
+        return _toMap(payload);
     case 'm':
-        return new Map(_decode(payload, blobs, open));
+        return _toMap(_decode(payload, blobs, open));
     case 's':
         return new Set(_decode(payload, blobs, open));
     case 'o':

@@ -222,7 +222,7 @@ test_copy (void)
   test_run_job (job);
   pid = fork ();
   if (pid == 0)
-    _exit (count_closed (job));
+    test_leave_copy (count_closed (job));
   g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
   g_assert_cmpint (status, ==, 0);
   test_run_job (job);

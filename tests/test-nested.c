@@ -432,7 +432,7 @@ fork_in_thread (gpointer data)
         pthread_create (&threads[i], NULL, use_stack, &barrier);
       for (guint i = 0; i < N_INNER; i++)
         pthread_join (threads[i], NULL);
-      _exit (strcmp (g_strjoinv (" ", environ), before) != 0);
+      test_leave_copy (strcmp (g_strjoinv (" ", environ), before) != 0);
     }
   g_assert_cmpint (waitpid (pid, &status, 0), ==, pid);
   return GINT_TO_POINTER (status);

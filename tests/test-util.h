@@ -31,6 +31,10 @@ void test_add_data (const char *path, gconstpointer data, GTestDataFunc func);
 
 void test_start_glib_thread (void);
 gboolean test_under_valgrind (void);
+
+/* Ends a child that the test has forked. */
+void test_leave_copy (gint status) G_GNUC_NORETURN;
+
 guint test_scale (guint n);
 
 ShmMapReduce *test_pool (guint n_workers, ShmBackendType backend);

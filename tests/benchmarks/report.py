@@ -264,6 +264,7 @@ def find_doubts(record):
 
 def to_docbook(results, verdicts, record):
     machine = record['machine']
+    doubts = find_doubts(record)
     promises = [to_rows([f'{verdict.title}: {verdict.promise.ours}',
                          f'{verdict.demand} {verdict.rival_name}'.strip(), verdict.value_text,
                          verdict.word])
@@ -287,7 +288,8 @@ def to_docbook(results, verdicts, record):
   <para>
     Measured on {escape(machine['date'])}, on {machine['processors']} processors
     ({escape(machine['processor'])}), Linux {escape(machine['kernel'])}. Two busy processes got
-    {machine['speed_up']:.2f} times as much done as one. {escape(find_doubts(record))}
+    {machine['speed_up']:.2f} times as much done as
+    one.{escape(doubts and ' ' + doubts)}
   </para>
   <table id="performance-promises">
     <title>What is promised, and what was measured</title>

@@ -402,7 +402,8 @@ shm_process_dispatch (ShmBackend *backend)
       shm_process_set_timer (self);
     }
   shm_process_check_timers (self);
-  if (drained && !self->stopping && setup->client->look (setup->job, lowest))
+  /* If what was read last was the last, then nothing else brings us back to what was left for the next time. */
+  if (!drained || (!self->stopping && setup->client->look (setup->job, lowest)))
     g_source_set_ready_time (self->source, 0);
 
   if (drained && shm_process_rest (self, lowest))

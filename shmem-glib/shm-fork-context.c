@@ -41,13 +41,15 @@ shm_fork_context_find_wakeup (GMainContext *context)
 void
 shm_fork_context_push (ShmForkContext *self)
 {
-  if (self->context == NULL && shm_fork_have_fd (NULL))
-    {
-      self->context = g_main_context_new ();
-      self->wakeup = shm_fork_context_find_wakeup (self->context);
-    }
+  gboolean is_new = self->context == NULL && shm_fork_have_fd (NULL);
+
+  if (is_new)
+    self->context = g_main_context_new ();
   if (self->context != NULL)
     g_main_context_push_thread_default (self->context);
+  /* For that it has to be ours. */
+  if (is_new)
+    self->wakeup = shm_fork_context_find_wakeup (self->context);
 }
 
 /* After the forks, in the caller. */

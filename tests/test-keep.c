@@ -324,6 +324,64 @@ test_async (gconstpointer backend)
   g_assert_true (keep_are_children (children));
 }
 
+/* Eight of them take longer than the job lets other sources wait. */
+static gboolean
+take_slowly (ShmJob *job, guint64 index, GVariant *result, gpointer user_data, GError **error)
+{
+  Keep *keep = user_data;
+  gint64 until = g_get_monotonic_time () + 2000;
+
+  while (g_get_monotonic_time () < until)
+    ;
+  keep->n_streamed++;
+  return TRUE;
+}
+
+static void
+wait_until_asleep (gint64 pid)
+{
+  g_autofree char *path = g_strdup_printf ("/proc/%" G_GINT64_FORMAT "/stat", pid);
+  gboolean asleep = FALSE;
+
+  while (!asleep)
+    {
+      g_autofree char *text = NULL;
+
+      g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+      asleep = strstr (text, ") S ") != NULL;
+    }
+}
+
+/* The results of a run are all there before the caller looks, and its time is up with the last of them: then nothing is
+ * left that would bring it back to see that the run is over. */
+static void
+test_slow_results (void)
+{
+  g_autoptr (ShmMapReduce) pool = test_pool (1, SHM_BACKEND_TYPE_PROCESS);
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  g_auto (Keep) keep;
+  Async async = { .loop = loop, .n_left = 4 };
+
+  shm_map_reduce_set_chunk_size (pool, 1);
+  keep_init_in (&keep, pool);
+  set_work (&keep, WORK_MAP);
+  shm_job_set_output (keep.job, SHM_OUTPUT_STREAM);
+  shm_job_set_result_func (keep.job, take_slowly, &keep, NULL);
+  while (async.n_left > 0)
+    {
+      memset (keep.shared->n_times, 0, sizeof keep.shared->n_times);
+      shm_job_set_n_items (keep.job, 8);
+      shm_job_set_argument (keep.job, g_variant_new_uint64 (1));
+      shm_job_run_async (keep.job, NULL, async_done, &async);
+      while (__atomic_load_n (&keep.shared->n_times[7], __ATOMIC_ACQUIRE) == 0)
+        g_thread_yield ();
+      wait_until_asleep (keep.shared->pids[7]);
+      g_main_loop_run (loop);
+      g_assert_no_error (async.error);
+    }
+  g_assert_cmpuint (keep.n_streamed, ==, 4 * 8);
+}
+
 /* The last reference goes while the job runs: in a first run, and in one of workers that were kept. */
 static void
 test_dropped (void)
@@ -607,6 +665,7 @@ main (int argc, char *argv[])
 
   test_add_for_backends ("keep", "runs", test_runs);
   test_add_for_backends ("keep", "async", test_async);
+  test_add ("/keep/process/slow-results", test_slow_results);
   test_add_data ("/keep/process/threads", GUINT_TO_POINTER (SHM_BACKEND_TYPE_PROCESS),
                  test_threads);
   test_add_data ("/keep/thread/threads", GUINT_TO_POINTER (SHM_BACKEND_TYPE_THREAD), test_threads);

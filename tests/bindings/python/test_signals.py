@@ -13,6 +13,7 @@ import time
 import pytest
 from conftest import get_children
 from gi.repository import Shm
+from gi.overrides.Shm import _wait
 
 PROMPT = 50  # seconds; the items take longer
 
@@ -81,6 +82,20 @@ def test_interrupt(pool, name):
     if name != 'background':
         assert get_children() == []
     assert pool.map(abs, [-1, -2]) == [1, 2]
+
+
+def test_interrupt_while_the_wait_begins(monkeypatch):
+    open_waiter = _wait.Waiter._open
+
+    def interrupted(self):
+        open_waiter(self)
+        raise KeyboardInterrupt
+    background = Shm.background(abs, -1)
+    monkeypatch.setattr(_wait.Waiter, '_open', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        background.wait()
+    monkeypatch.undo()
+    assert background.wait() == 1
 
 
 def test_interrupt_while_many_results_arrive(pool):

@@ -44,6 +44,13 @@ class Waiter:
         self._source.set_callback(self._drain)
         self._source.attach(self._context)
 
+    def _shut(self) -> None:
+        if self._source is not None:
+            self._source.destroy()
+            self._source = None
+            self._reader.close()
+            self._writer.close()
+
     def _drain(self, *_data: object) -> bool:
         try:
             numbers = self._reader.recv(4096)
@@ -77,12 +84,12 @@ class Waiter:
     def __enter__(self) -> Waiter:
         if is_worker() or threading.current_thread() is not threading.main_thread():
             return self
-        if self._source is None:
-            self._open()
-        self._entered = True
-        self._handlers.clear()
-        self._old = None
         try:
+            if self._source is None:
+                self._open()
+            self._entered = True
+            self._handlers.clear()
+            self._old = None
             # The handlers first: what they raise before they are ours must find no change.
             for number in HANDLED:
                 handler = signal.getsignal(number)
@@ -92,6 +99,7 @@ class Waiter:
             self._old = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         except BaseException:
             self.__exit__()
+            self._shut()
             raise
         return self
 
@@ -109,9 +117,5 @@ class Waiter:
     def close(self) -> None:
         """Frees what is used, and lets go of who waited."""
         self._stop = None
-        if self._source is not None:
-            self._source.destroy()
-            self._source = None
-            self._reader.close()
-            self._writer.close()
+        self._shut()
         self._context = None
